@@ -1,0 +1,1 @@
+"""Customer YAML to typed models, with errors that name the line."""

@@ -1,0 +1,43 @@
+"""Connectors, found by their `type` name. Importing this package imports no cloud SDK."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from outfeed.connectors.base import Connector, Credentials, DestinationOptions
+from outfeed.connectors.gcs import GcsConnector, GcsOptions
+from outfeed.connectors.local import LocalConnector, LocalOptions
+from outfeed.connectors.s3 import S3Connector, S3Options
+from outfeed.connectors.sftp import SftpConnector, SftpOptions
+
+CONNECTORS: dict[str, type[Connector]] = {
+    connector.type: connector for connector in (GcsConnector, LocalConnector, S3Connector, SftpConnector)
+}
+
+
+def _document_names(value: Any) -> Any:
+    """Accepts document 000's key `connector_type` for `type`, and its `GCP` for `gcs` (DX-015)."""
+    if not isinstance(value, dict):
+        return value
+    renamed = dict(value)
+    if "connector_type" in renamed and "type" not in renamed:
+        renamed["type"] = renamed.pop("connector_type")
+    kind = renamed.get("type")
+    if isinstance(kind, str):
+        lowered = kind.lower().removesuffix(" connector")
+        renamed["type"] = {"gcp": "gcs"}.get(lowered, lowered)
+    return renamed
+
+
+DestinationModel = Annotated[
+    Annotated[GcsOptions | LocalOptions | S3Options | SftpOptions, Field(discriminator="type")],
+    BeforeValidator(_document_names),
+]
+
+
+def open_connector(options: DestinationOptions, credentials: Credentials, *, attempt: str) -> Connector:
+    """The connector of a destination, not yet connected."""
+    kind: str = getattr(options, "type")  # noqa: B009 - every member of the union has it, the base has not
+    return CONNECTORS[kind](options, credentials, attempt=attempt)

@@ -1,0 +1,237 @@
+"""What every connector is: options, capabilities and one promise, complete or absent.
+
+A connector is one module with one class, found by its `type` name in `outfeed.connectors`. Callers know
+connectors only by what stands here; differences are declared in `Capabilities` (design §1, §4).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from pathlib import PurePosixPath
+from types import TracebackType
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from outfeed.errors import Action, OutfeedError, TerminalError
+
+#: Bytes per read of a source stream: large enough that Python touches batches, not records (design §8).
+BLOCK_SIZE = 1 << 20
+
+#: Airflow connection ids and our own names: no path, no template, no space.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,200}$")]
+
+
+class FilenameStyle(StrEnum):
+    """How a window is written in a file name (D12, §5.4 of the contradictions)."""
+
+    DEEPOMATIC = "deepomatic"
+    PORTABLE = "portable"
+
+
+class DestinationOptions(BaseModel):
+    """What the customer YAML says of one destination; each connector adds its own fields.
+
+    No field ever holds a secret: secrets come from the Airflow connection named by `connection` (XX-06).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name = Field(description="Name of this destination, unique within the customer.")
+    export_images: bool = Field(
+        default=False, description="Deliver the images that belong to the exported data (DX-053, DX-075)."
+    )
+    filename_style: FilenameStyle = Field(
+        default=FilenameStyle.DEEPOMATIC,
+        description="`deepomatic` writes 2025-03-16_00:00:00_…; `portable` has no colon (Windows, SharePoint).",
+    )
+    parallel: int = Field(default=8, ge=1, le=64, description="Files in flight at once.")
+
+    @property
+    def connection_id(self) -> str | None:
+        """The Airflow connection that holds this destination's secrets, if it needs any."""
+        value = getattr(self, "connection", None)
+        return str(value) if value else None
+
+    def location(self) -> str:
+        """A URI without secrets that names this place; the ledger knows deliveries by it.
+
+        Two destinations with the same location are the same place; a changed host or folder is another.
+        """
+        raise NotImplementedError
+
+    def pool_name(self) -> str:
+        """The Airflow pool that bounds work against this destination's host."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Credentials:
+    """Plain values of an Airflow connection, resolved by the operator. Never logged, never repr'd."""
+
+    login: str | None = dataclasses.field(default=None, repr=False)
+    password: str | None = dataclasses.field(default=None, repr=False)
+    host: str | None = dataclasses.field(default=None, repr=False)
+    port: int | None = dataclasses.field(default=None, repr=False)
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Capabilities:
+    """What a connector can promise, declared rather than asked for by name.
+
+    Attributes:
+        atomic: how a file becomes visible: `rename` of a temporary name, one `put`, or `none` (then only
+            the completion marker says that a delivery is complete).
+        conditional_create: the destination itself refuses to create over an existing file.
+        checksum: the algorithm whose digest the destination reports, or None.
+    """
+
+    atomic: Literal["rename", "put", "none"]
+    conditional_create: bool
+    checksum: Literal["sha256", "crc32c", "md5"] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Outgoing:
+    """One file to deliver.
+
+    Attributes:
+        path: POSIX path below the destination's base.
+        open: gives a fresh readable stream of the whole content at each call; may raise FileNotFoundError.
+        size: bytes, when known; a stream that ends early or late is then an error.
+        sha256: hex digest, when known; a stream with another digest is then an error.
+    """
+
+    path: str
+    open: Callable[[], BinaryIO]
+    size: int | None = None
+    sha256: str | None = None
+    content_type: str = "application/octet-stream"
+
+
+@dataclasses.dataclass(frozen=True)
+class Delivered:
+    """One file that is at the destination, complete and verified.
+
+    Attributes:
+        outcome: `created` by this call, or `identical`: the same bytes were there already.
+        verified: how equality was established, `size` at least, then a checksum's name or `read-back`.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    outcome: Literal["created", "identical"]
+    verified: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Undelivered:
+    """One file that is not at the destination under its final name, and why. Others go on."""
+
+    path: str
+    error: OutfeedError
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteFile:
+    """What the destination says of a file: path below the base, bytes, and a digest where it has one."""
+
+    path: str
+    bytes: int
+    checksum: str | None = None
+
+
+class CheckState(StrEnum):
+    """Outcome of one preflight step."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One named step of a preflight, with a sentence that its reader can act on (DX-058 to DX-061, DX-086)."""
+
+    step: str
+    state: CheckState
+    message: str
+
+
+class Connector(ABC):
+    """Delivers files to one destination. A context manager: connecting happens on entry.
+
+    Implementations MUST keep these promises (design §4):
+
+    - a reader of the destination never sees a partial file under its final name where the server can
+      rename or puts atomically;
+    - a file is created, never overwritten: other content under the name gives `DestinationConflict`;
+    - size, and the checksum where the destination reports one, are compared after each file;
+    - no file lands outside the base; a path with `..` or a leading `/` is refused;
+    - whatever an earlier, killed attempt left under temporary names is removed when it is met;
+    - messages hold no secret.
+
+    Args:
+        options: the destination's options from the customer YAML.
+        credentials: plain values of its Airflow connection.
+        attempt: a token unique to this try; temporary names carry it.
+    """
+
+    type: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    options_model: ClassVar[type[DestinationOptions]]
+
+    def __init__(self, options: Any, credentials: Credentials, *, attempt: str) -> None:
+        self.credentials = credentials
+        self.attempt = attempt
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Connects; raises a TransientError or TerminalError that names the step that failed."""
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Removes this attempt's temporary names as far as possible, and disconnects."""
+
+    @abstractmethod
+    def deliver(self, files: Iterable[Outgoing]) -> Iterator[Delivered | Undelivered]:
+        """Delivers files, several at once, and yields one result for each, in any order.
+
+        Pulls from `files` lazily, so that memory does not grow with their number. A fault of one file
+        (gone from its source, conflict, refused name) is an `Undelivered`; a fault of the destination as
+        a whole (connection lost, login refused, disk full) raises.
+        """
+
+    @abstractmethod
+    def stat(self, path: str) -> RemoteFile | None:
+        """What is under `path` now, or None."""
+
+    @abstractmethod
+    def preflight(self) -> Iterator[Check]:
+        """Tries, in named steps, all that a delivery will need; leaves nothing behind."""
+
+
+def safe_relative_path(path: str) -> str:
+    """`path`, guaranteed to stay below a base directory.
+
+    Raises:
+        TerminalError: for an absolute path, `..`, a backslash, a NUL or an empty component.
+    """
+    pure = PurePosixPath(path)
+    bad = pure.is_absolute() or not path or any(part in ("", ".", "..") for part in path.split("/"))
+    if bad or "\\" in path or re.search(r"[\x00-\x1f]", path):
+        raise TerminalError(
+            f"refused to deliver under the path {path!r}",
+            action=Action.ENGINEER,
+            remedy="a delivered path must be relative and free of '..', empty parts and control characters",
+        )
+    return path

@@ -1,0 +1,98 @@
+"""What every source is: reads one part of a dataset into staging, and knows the images that records name."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, ClassVar
+
+from outfeed.connectors.base import Credentials
+from outfeed.plan import Part
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageReference:
+    """An image that belongs to a part: its name in the image store and below `inputs/` (DX-067, DX-107)."""
+
+    name: str
+    input_id: str
+
+
+class RecordRejected(Exception):  # noqa: N818 - a verdict on a record, not a fault of the program
+    """A record that obeys its schema but can't be delivered; the text is the quarantine's reason."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extracted:
+    """What `Source.extract` read.
+
+    Attributes:
+        rows: records written, over all segments.
+        bytes: bytes written, over all segments.
+        segments: staged JSON Lines files whose concatenation, in order, is the part.
+        images: staged file of image names, one per line, analysed in the window; None if not asked for.
+        unplaced: records in the window that no site can claim (no site id, or no date), for the report.
+        longest_query_seconds: of the statements that ran, for the record of what the database bore.
+    """
+
+    rows: int
+    bytes: int
+    segments: tuple[str, ...]
+    images: str | None
+    unplaced: int
+    longest_query_seconds: float
+
+
+#: Opens a new staged file by name: gives its path relative to the run's staging, and the stream.
+OpenStaged = Callable[[str], tuple[str, BinaryIO]]
+#: Told now and then how many rows and bytes have been read so far.
+Progress = Callable[[int, int], None]
+
+
+class Inspector(ABC):
+    """Looks at each record that obeys the schema. One per part; not shared between threads."""
+
+    def __init__(self) -> None:
+        #: What was noticed but kept: for example levels that the document does not name (DX-141).
+        self.noticed: Counter[str] = Counter()
+
+    @abstractmethod
+    def images(self, record: dict[str, Any]) -> Iterator[ImageReference]:
+        """The images that a record refers to, each with its file name.
+
+        Raises:
+            RecordRejected: if the record can't be delivered, for example an input without an id (D31).
+        """
+
+
+class Source(ABC):
+    """Reads parts of a dataset.
+
+    Args:
+        url: SQLAlchemy-style URL without password is never logged; drivers are chosen by its scheme.
+        max_parallel: database connections that one task may open.
+    """
+
+    type: ClassVar[str]
+
+    def __init__(self, url: str, credentials: Credentials, *, max_parallel: int = 2) -> None:
+        self.url = url
+        self.credentials = credentials
+        self.max_parallel = max_parallel
+
+    @abstractmethod
+    def extract(self, part: Part, open_staged: OpenStaged, progress: Progress) -> Extracted:
+        """Reads one part completely, from one consistent snapshot, in a fixed order.
+
+        The same source data gives the same bytes (XX-02, D37). Memory does not grow with the part.
+
+        Raises:
+            TransientError: the database can't be reached or dropped the connection.
+            TerminalError: login or permission refused, or the dataset's SQL is refused.
+        """
+
+    @abstractmethod
+    def inspector(self, part: Part) -> Inspector:
+        """A fresh inspector for a part's records."""

@@ -1,0 +1,122 @@
+"""Storage between tasks: any fsspec location, never a worker's own disk (design §2).
+
+Layout: `<root>/<customer>/<run key>/<step>/<part key>/try=<attempt>/…`. A try writes only into its own
+folder and then publishes one small pointer file, `done.json`, that names what it made. The first pointer
+wins, so two tries at once can't mix, and a try that dies leaves nothing that a later step would read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, BinaryIO, Protocol
+
+import orjson
+
+from outfeed.errors import Action, TerminalError
+
+
+class StoragePath(Protocol):
+    """The part of pathlib's interface that staging needs: UPath and Airflow's ObjectStoragePath have it."""
+
+    def __truediv__(self, key: str) -> StoragePath: ...
+    def exists(self) -> bool: ...
+    def open(self, mode: str = "rb", **kwargs: Any) -> Any: ...
+    def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None: ...
+    def read_bytes(self) -> bytes: ...
+
+
+def path_component(text: str) -> str:
+    """`text` as one path component: anything but letters, digits, `._=+-` becomes `_`."""
+    return re.sub(r"[^A-Za-z0-9._=+-]", "_", text)
+
+
+class Staging:
+    """The folder of one run. All methods are safe to call again.
+
+    Args:
+        root: folder of the run, on a file system that all workers share.
+        attempt: token of the try that writes; part of every path that it writes.
+    """
+
+    def __init__(self, root: Any, attempt: str) -> None:
+        self.root = root
+        self.attempt = path_component(attempt)
+
+    def path(self, relative: str) -> Any:
+        """The path of something that a finished step named in its pointer."""
+        return self.root / relative
+
+    def open_write(self, step: str, part: str, name: str) -> tuple[str, BinaryIO]:
+        """Opens a new file in this try's folder; returns its path relative to the run and the stream."""
+        relative = f"{step}/{path_component(part)}/try={self.attempt}/{name}"
+        target = self.root / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return relative, target.fs.open(target.path, "wb", block_size=8 << 20)
+
+    def open_read(self, relative: str) -> BinaryIO:
+        """Opens what a finished step named, for reading. Raises FileNotFoundError."""
+        target = self.root / relative
+        stream: BinaryIO = target.fs.open(target.path, "rb", block_size=8 << 20)
+        return stream
+
+    def publish(self, step: str, part: str, result: dict[str, Any]) -> dict[str, Any]:
+        """Makes `result` the outcome of a step for a part, unless another try was first; returns the winner."""
+        target = self.root / f"{step}/{path_component(part)}/done.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        created = _create(target, orjson.dumps(result, option=orjson.OPT_SORT_KEYS))
+        return result if created else self._read(target)
+
+    def result(self, step: str, part: str) -> dict[str, Any] | None:
+        """The published outcome of a step for a part, or None if it has not finished."""
+        target = self.root / f"{step}/{path_component(part)}/done.json"
+        try:
+            return self._read(target)
+        except FileNotFoundError:
+            return None
+
+    @staticmethod
+    def _read(target: Any) -> dict[str, Any]:
+        loaded: dict[str, Any] = orjson.loads(target.fs.cat_file(target.path))
+        return loaded
+
+
+def _create(target: Any, content: bytes) -> bool:
+    """Writes a small file in one operation if it does not exist; False if it does."""
+    local = target.fs.protocol in ("file", ("file", "local"))
+    if local:
+        return _create_local(target.path, content)
+    if target.exists():
+        return False
+    try:
+        target.fs.pipe_file(target.path, content, mode="create")
+    except FileExistsError:
+        return False
+    except (TypeError, NotImplementedError) as error:
+        raise TerminalError(
+            f"the staging file system {target.fs.protocol!r} can't create a file conditionally",
+            where=str(target),
+            action=Action.ENGINEER,
+            remedy="stage on file://, s3:// or gs://",
+        ) from error
+    return True
+
+
+def _create_local(path: str, content: bytes) -> bool:
+    """Writes aside, then links: the name appears with its whole content or not at all."""
+    import os
+    import tempfile
+    from pathlib import Path
+
+    final = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=final.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(temporary, final)
+    except FileExistsError:
+        return False
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return True
