@@ -1,0 +1,127 @@
+"""Delivery to a customer's SFTP server (DX-031, DX-032, DX-070 to DX-078)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
+
+from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
+
+from outfeed.connectors.base import ConnectionId, Connector, DestinationOptions
+
+
+def _as_tuple(value: Any) -> Any:
+    """One key or a list of keys, so that old and new are valid together while a host key rotates."""
+    if isinstance(value, str):
+        return (value,)
+    return value
+
+
+def _openssh_key(line: str) -> str:
+    """`<type> <base64>` of a public key line in OpenSSH form, its comment dropped."""
+    if "PRIVATE KEY" in line:
+        raise ValueError("this is a private key; ask the customer for the server's public host key")
+    fields = line.split()
+    if len(fields) < 2:
+        raise ValueError("a host key has the form 'ssh-ed25519 AAAA…', as in ssh_host_ed25519_key.pub")
+    kind, encoded = fields[:2]
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise ValueError(
+            f"the host key after {kind!r} is no base64; a known_hosts line must lose its host name first"
+        ) from None
+    length = int.from_bytes(blob[:4], "big")
+    if blob[4 : 4 + length] != kind.encode() or len(blob) <= 4 + length:
+        raise ValueError(f"the host key says it is {kind!r} but its content is another type or cut short")
+    return f"{kind} {encoded}"
+
+
+class SftpOptions(DestinationOptions):
+    """An SFTP server, authenticated by its host key; we log in with our key pair only (D20, D21)."""
+
+    type: Literal["sftp"]
+    sftp_host: str = Field(description="Host name or IP address, without a user or a port (DX-072).")
+    sftp_port: int = Field(default=22, ge=1, le=65535, description="DX-073.")
+    sftp_remote_path: str = Field(
+        min_length=1,
+        description="Base directory of all files; a relative one begins at the login directory (DX-074).",
+    )
+    username: str = Field(min_length=1, max_length=128, description="DX-077.")
+    host_public_key: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+        default=(),
+        validation_alias=AliasChoices("host_public_key", "host public key"),
+        description="The server's public host key, `ssh-ed25519 AAAA…`; a list while a key rotates (DX-076).",
+    )
+    trust_on_first_use: bool = Field(
+        default=False,
+        description="Accept the host key that the server shows first, remember it, warn in each receipt (D20).",
+    )
+    connection: ConnectionId = Field(
+        description="Airflow connection whose extra holds `private_key` and any `private_key_passphrase`."
+    )
+    verify: Literal["size", "read-back"] = Field(
+        default="size", description="`read-back` reads every file again and compares its sha256."
+    )
+
+    @field_validator("sftp_host")
+    @classmethod
+    def _bare_host(cls, value: str) -> str:
+        host = value.strip().removeprefix("[").removesuffix("]").lower()
+        if not re.fullmatch(r"[a-z0-9_.:-]{1,253}", host) or (":" in host and host.count(":") < 2):
+            raise ValueError(
+                f"{value!r} is no host name; write sftp.example.com, no scheme, user, port or path"
+            )
+        return host
+
+    @field_validator("sftp_remote_path")
+    @classmethod
+    def _normal_base(cls, value: str) -> str:
+        if re.search(r"[\x00-\x1f\\]", value) or ".." in value.split("/"):
+            raise ValueError(f"{value!r} is no base directory: '..', '\\' and control characters are refused")
+        parts = [part for part in value.split("/") if part not in ("", ".")]
+        return ("/" if value.startswith("/") else "") + "/".join(parts) or "."
+
+    @field_validator("username")
+    @classmethod
+    def _plain_user(cls, value: str) -> str:
+        if re.search(r"[\s\x00-\x1f@:/]", value):
+            raise ValueError(f"{value!r} is no user name: spaces, '@', ':' and '/' are refused")
+        return value
+
+    @field_validator("host_public_key")
+    @classmethod
+    def _openssh_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_openssh_key(line) for line in value))
+
+    @model_validator(mode="after")
+    def _authenticated_server(self) -> Self:
+        if not self.host_public_key and not self.trust_on_first_use:
+            raise ValueError(
+                "host_public_key is missing: without it anybody on the way could receive the files. "
+                "Ask the customer for it, or let an operator set trust_on_first_use: true"
+            )
+        if self.host_public_key and self.trust_on_first_use:
+            raise ValueError("trust_on_first_use has no meaning beside a host_public_key: remove one of them")
+        return self
+
+    def location(self) -> str:
+        """`sftp://user@host:port/base`; a base relative to the login directory begins with `/~/`."""
+        host = f"[{self.sftp_host}]" if ":" in self.sftp_host else self.sftp_host
+        base = self.sftp_remote_path
+        absolute = base if base.startswith("/") else f"/~/{base}"
+        return f"sftp://{quote(self.username, safe='')}@{host}:{self.sftp_port}{quote(absolute)}"
+
+    def pool_name(self) -> str:
+        """One pool per server, so that all that goes to one host is bounded together."""
+        return f"destination_sftp_{re.sub(r'[^A-Za-z0-9_.-]', '_', self.sftp_host)}_{self.sftp_port}"
+
+
+class SftpConnector(Connector):
+    """Delivers over SFTP."""
+
+    type = "sftp"
+    options_model = SftpOptions
