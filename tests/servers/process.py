@@ -1,0 +1,115 @@
+"""What all server helpers share: free ports, waiting for an answer, and ending what was started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+#: Root-owned down to `/`, as sshd's chroot and a server that runs as another user need it.
+ROOT_SCRATCH = Path("/srv/outfeed-tests")
+
+
+class MissingServerError(RuntimeError):
+    """A server that a test needs is not installed; the message holds the line that installs it."""
+
+
+def binary(name: str, install: str, *folders: Path) -> str:
+    """Path of an executable: beside this Python, in `folders`, or on PATH (sbin included)."""
+    candidates = [Path(sys.executable).parent / name, *(folder / name for folder in folders)]
+    for candidate in candidates:
+        if candidate.exists():
+            return str(candidate)
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise MissingServerError(f"{name} is not installed; install it with: {install}")
+    return found
+
+
+def free_ports(count: int) -> list[int]:
+    """Distinct ports of 127.0.0.1 that are free now, below the range that outgoing connections take."""
+    sockets = []
+    try:
+        for _ in range(count):
+            sockets.append(_bound_socket())
+        return [sock.getsockname()[1] for sock in sockets]
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def _bound_socket() -> socket.socket:
+    for _ in range(200):
+        sock = socket.socket()
+        try:
+            sock.bind(("127.0.0.1", 10_000 + int.from_bytes(os.urandom(2)) % 20_000))
+        except OSError:
+            sock.close()
+        else:
+            return sock
+    raise RuntimeError("no free port of 127.0.0.1 between 10000 and 30000")
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:
+    """Returns when something listens on the port; raises with the end of the log when it can't any more."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(
+        f"{process.args!r} does not listen on {port} (exit code {process.poll()}):\n{log_end(log)}"
+    )
+
+
+def log_end(log: Path) -> str:
+    """The last lines of a log file."""
+    return log.read_text(errors="replace")[-2000:] if log.exists() else "(no log)"
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], *, port: int, log: Path, env: dict[str, str] | None = None, seconds: float = 30
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server process in its own group that answers on `port`; the whole group is gone afterwards."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
+        )
+    try:
+        wait_for_port(port, process, log, seconds)
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+
+
+@contextlib.contextmanager
+def scratch(name: str, *, root_owned: bool = False) -> Iterator[Path]:
+    """A folder of its own, removed afterwards; `root_owned` ones lie where no other user may write."""
+    if root_owned and os.geteuid() == 0:
+        ROOT_SCRATCH.mkdir(mode=0o755, parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=ROOT_SCRATCH))
+    else:
+        folder = Path(tempfile.mkdtemp(prefix=f"outfeed-{name}-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
