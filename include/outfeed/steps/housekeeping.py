@@ -1,0 +1,111 @@
+"""Removes what has outlived its purpose, and finds windows that nobody delivered."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from outfeed.config.models import CustomerConfig, WorkOrdersConfig
+from outfeed.ledger import Ledger
+from outfeed.windows import Window, WindowRule, local_midnight
+
+log = logging.getLogger(__name__)
+
+#: Staged data is needed while a run can still be retried or cleared.
+STAGING_RETENTION = dt.timedelta(days=7)
+#: Rejected records are kept longer, so that somebody can look at them and repair the platform.
+QUARANTINE_RETENTION = dt.timedelta(days=30)
+#: A window is late this long after its release, and looked for no further back than this.
+LATE_AFTER = dt.timedelta(hours=6)
+LOOK_BACK = dt.timedelta(days=35)
+
+QUARANTINE_PREFIX = "quarantine"
+
+
+@dataclasses.dataclass(frozen=True)
+class LateWindow:
+    """A window that should have been delivered by now and was not."""
+
+    customer: str
+    destination: str
+    window: Window
+
+    def __str__(self) -> str:
+        return f"{self.customer}: {self.window} is not complete at {self.destination}"
+
+
+def remove_expired(staging_root: Any, now: dt.datetime) -> dict[str, int]:
+    """No staged file is older than its retention: 7 days, 30 for quarantine (XX-09).
+
+    Args:
+        staging_root: folder of all runs, any UPath-like path.
+    """
+    removed = {"files": 0, "bytes": 0}
+    fs = staging_root.fs
+    if not fs.exists(staging_root.path):
+        return removed
+    for path, info in fs.find(staging_root.path, detail=True).items():
+        quarantined = PurePosixPath(path).name.startswith(QUARANTINE_PREFIX)
+        retention = QUARANTINE_RETENTION if quarantined else STAGING_RETENTION
+        if now - _modified(fs, path, info) > retention:
+            fs.rm_file(path)
+            removed["files"] += 1
+            removed["bytes"] += int(info.get("size") or 0)
+    _remove_empty_folders(fs, staging_root.path)
+    return removed
+
+
+def _modified(fs: Any, path: str, info: dict[str, Any]) -> dt.datetime:
+    stamp = info.get("mtime") or info.get("LastModified") or fs.modified(path)
+    if isinstance(stamp, (int, float)):
+        return dt.datetime.fromtimestamp(stamp, dt.UTC)
+    if isinstance(stamp, str):
+        stamp = dt.datetime.fromisoformat(stamp)
+    aware: dt.datetime = stamp if stamp.tzinfo else stamp.replace(tzinfo=dt.UTC)
+    return aware
+
+
+def _remove_empty_folders(fs: Any, root: str) -> None:
+    """Object stores have no folders of their own; file systems keep them."""
+    if "file" not in fs.protocol:
+        return
+    for folder, _, _ in sorted(fs.walk(root), reverse=True):
+        if folder.rstrip("/") != root.rstrip("/") and not fs.ls(folder):
+            fs.rmdir(folder)
+
+
+def late_windows(
+    configs: Mapping[str, CustomerConfig], ledger: Ledger, now: dt.datetime
+) -> list[LateWindow]:
+    """Every released window of every live customer that lacks a receipt at one of its destinations."""
+    return [late for customer, config in configs.items() for late in _late_of(customer, config, ledger, now)]
+
+
+def _late_of(
+    customer: str, config: CustomerConfig, ledger: Ledger, now: dt.datetime
+) -> Iterator[LateWindow]:
+    if config.state != "live" or not isinstance(config, WorkOrdersConfig):
+        return
+    due = now - config.release_delay - LATE_AFTER
+    for window in _expected(config, due, now):
+        for destination in config.destinations:
+            receipts = ledger.deliveries_of_window(
+                customer, destination.location(), config.export_type, window.start, window.end
+            )
+            if not receipts:
+                yield LateWindow(customer, destination.name, window)
+
+
+def _expected(config: WorkOrdersConfig, due: dt.datetime, now: dt.datetime) -> Iterator[Window]:
+    if config.once_window is not None:
+        if config.once_window.end <= due:
+            yield config.once_window
+        return
+    rule: WindowRule | None = config.rule
+    if rule is not None:
+        first = max(local_midnight(config.start_date, config.time_zone), now - LOOK_BACK)
+        yield from rule.between(first, due)

@@ -1,0 +1,62 @@
+"""Third step: decides what files a part becomes, under which names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outfeed.errors import Action, OutfeedError, TransientError
+from outfeed.plan import Part
+from outfeed.steps.context import PartFailures, RunContext
+
+STEP = "package"
+
+
+def package(run: RunContext, group: int) -> dict[str, Any]:
+    """Every validated part of the group has a published package: its file, or none, and its counts.
+
+    A part that did not get through validation is left out; it does not hold up the others.
+
+    Returns:
+        Numbers of parts, rows and bytes.
+    """
+    fence = run.begin(STEP, f"group-{group}")
+    failures = PartFailures(run.ledger, fence)
+    summary = {"parts": 0, "rows": 0, "bytes": 0}
+    for part in run.plan.group(group):
+        validated = run.staging.result("validate", part.key)
+        if validated is None:
+            continue
+        try:
+            packaged = run.staging.publish(STEP, part.key, _package(run, part, validated))
+        except OutfeedError as error:
+            failures.add(part.key, error)
+            continue
+        summary["parts"] += 1
+        summary["rows"] += packaged["rows"]
+        summary["bytes"] += packaged["bytes"]
+    return failures.finish(summary)
+
+
+def _package(run: RunContext, part: Part, validated: dict[str, Any]) -> dict[str, Any]:
+    """The validated file is delivered as it stands; an empty one only if the customer wants it.
+
+    `wanted` says so; upload overrides it where an empty file must supersede one that had rows.
+    """
+    staged = run.staging.path(validated["records"])
+    size = staged.fs.size(staged.path)
+    if size != validated["bytes"]:
+        raise TransientError(
+            f"the staged file has {size} bytes instead of {validated['bytes']}",
+            where=str(staged),
+            action=Action.OPERATOR,
+            remedy="clear the run from the task 'plan' on; if it happens again, check the staging storage",
+        )
+    return {
+        "records": validated["records"],
+        "wanted": validated["rows"] > 0 or run.plan.config["empty_window"] == "file",
+        "rows": validated["rows"],
+        "bytes": validated["bytes"],
+        "sha256": validated["sha256"],
+        "rejected": validated["rejected"],
+        "images": validated["images"],
+    }

@@ -1,0 +1,94 @@
+"""First step: the immutable plan of a run, in staging and in the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import orjson
+
+from outfeed.config.models import WorkOrdersConfig
+from outfeed.errors import Action, ConfigError
+from outfeed.ledger import Ledger
+from outfeed.ledger.records import RunRecord, RunState
+from outfeed.plan import Plan, Reason, make_plan
+from outfeed.staging import Staging
+from outfeed.windows import Window
+
+log = logging.getLogger(__name__)
+
+_STEP = "plan"
+_PART = "run"
+
+
+def start(
+    *,
+    customer: str,
+    config: WorkOrdersConfig,
+    config_file: str,
+    window: Window,
+    run_id: str,
+    reason: Reason,
+    sites: Sequence[str],
+    destinations: Sequence[str],
+    staging: Staging,
+    ledger: Ledger,
+    attempt: str,
+) -> Plan:
+    """The plan of this run, the same for every try: the first one that was published wins.
+
+    Raises:
+        ConfigError: a draft may only run test exports (DX-005); an unknown site or destination; a window
+            that is too long (DX-020).
+    """
+    if config.state == "draft" and reason is not Reason.TEST:
+        raise ConfigError(
+            f"{customer} is a draft: only a test export may run",
+            where=config_file,
+            action=Action.OPERATOR,
+            remedy="trigger a run with reason 'test', or set 'state: live'",
+        )
+    made = make_plan(
+        customer=customer,
+        config=config,
+        window=window,
+        run_id=run_id,
+        reason=reason,
+        sites=sites,
+        destinations=destinations,
+        weights=ledger.part_weights(customer),
+    )
+    plan = Plan.model_validate(staging.publish(_STEP, _PART, orjson.loads(made.to_json())))
+    ledger.start_run(
+        RunRecord(
+            customer=customer,
+            run_id=run_id,
+            reason=str(plan.reason),
+            start=plan.start,
+            end=plan.end,
+            dataset=plan.parts[0].mode,
+            config_sha256=plan.config_sha256,
+            plan_uri=str(staging.root),
+        )
+    )
+    fence = ledger.begin_attempt(customer, run_id, _STEP, _PART, attempt)
+    ledger.end_attempt(fence, RunState.COMPLETE)
+    log.info("planned %s %s: %d parts to %s", customer, plan.window, len(plan.parts), ", ".join(plan.destinations))
+    return plan
+
+
+def read_plan(staging: Staging) -> Plan:
+    """The plan that the first step published.
+
+    Raises:
+        ConfigError: if the run's staging folder has no plan (it was removed after its retention).
+    """
+    stored = staging.result(_STEP, _PART)
+    if stored is None:
+        raise ConfigError(
+            "this run's staging folder holds no plan",
+            where=str(staging.root),
+            action=Action.OPERATOR,
+            remedy="clear the whole run, from the task 'plan' on: staging is removed after its retention",
+        )
+    return Plan.model_validate(stored)

@@ -1,0 +1,232 @@
+"""Fourth step: images, data, manifest and marker to one destination, each verified and in the ledger.
+
+The order is the promise: a data file never names an image that could still come, the manifest never names
+a data file that is not there, and the marker is last (design §4). What the ledger knows as delivered is not
+sent again, even if the customer has deleted it (D28); other content under a delivered name becomes a
+revision that names what it supersedes (D27).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any, BinaryIO
+
+from outfeed.connectors import open_connector
+from outfeed.connectors.base import Connector, Credentials, Delivered, DestinationOptions, Outgoing
+from outfeed.errors import Action, DestinationConflict, OutfeedError, TerminalError, TransientError
+from outfeed.ledger.records import FileKind, FileRecord, FileState, RunState
+from outfeed.manifest import DeliveredData
+from outfeed.plan import Part, Reason
+from outfeed.steps.context import ProgressReport, RunContext
+from outfeed.steps.file_log import FileLog
+from outfeed.steps.images import ImageDelivery
+from outfeed.steps.receipt import write_receipt
+
+log = logging.getLogger(__name__)
+
+STEP = "upload"
+
+#: How many names in a row may hold content that the ledger does not know before a person must look.
+MAX_CONFLICTS = 20
+
+
+def upload(run: RunContext, destination: str, credentials: Credentials, images: Any | None) -> dict[str, Any]:
+    """Everything of this run that the destination lacks is there, verified, with manifest and marker.
+
+    Parts that failed earlier do not hold up the others; their absence withholds only the manifest and the
+    marker, and fails the step.
+
+    Args:
+        destination: name of one of the plan's destinations.
+        credentials: plain values of its Airflow connection.
+        images: root of the image store, any UPath-like path; None if no images are exported.
+
+    Returns:
+        What happened: `outcome` is `delivered` or `nothing-new`, with files, images, rows, bytes, revision.
+
+    Raises:
+        TerminalError: destination not validated by a test export (DX-089), refused, or parts missing.
+        TransientError: connection lost, throttled; the next try continues where this one stopped.
+    """
+    options = run.plan.destination(destination)
+    fence = run.begin(STEP, destination)
+    try:
+        _require_validation(run, options)
+        with open_connector(options, credentials, attempt=run.attempt) as connector:
+            shipment = Shipment(run, options, connector, FileLog(run.ledger, fence))
+            summary = shipment.deliver(images)
+    except OutfeedError as error:
+        run.ledger.end_attempt(fence, RunState.FAILED, str(error), error.action)
+        raise
+    run.ledger.end_attempt(fence, RunState.COMPLETE)
+    return summary
+
+
+def _require_validation(run: RunContext, options: DestinationOptions) -> None:
+    """Only a test export may be the first delivery to a place (DX-088, DX-089, XX-10)."""
+    validated = run.ledger.validated_at(run.plan.customer, options.location())
+    if run.plan.reason is not Reason.TEST and validated is None:
+        raise TerminalError(
+            f"destination {options.name!r} ({options.location()}) has not been validated",
+            where=run.plan.customer,
+            action=Action.OPERATOR,
+            remedy="trigger one run with reason 'test'; when it has succeeded, clear this task",
+        )
+
+
+@dataclasses.dataclass
+class _DataFile:
+    """One data file under way."""
+
+    part: Part
+    packaged: dict[str, Any]
+    logical_path: str
+    revision: int
+    path: str
+    supersedes: str | None
+
+
+@dataclasses.dataclass
+class Shipment:
+    """One try to bring one run to one destination."""
+
+    run: RunContext
+    options: DestinationOptions
+    connector: Connector
+    file_log: FileLog
+    data: list[DeliveredData] = dataclasses.field(default_factory=list)
+    failures: list[OutfeedError] = dataclasses.field(default_factory=list)
+
+    def deliver(self, images: Any | None) -> dict[str, Any]:
+        """See `upload`."""
+        plan = self.run.plan
+        packages = {part: self.run.staging.result("package", part.key) for part in plan.parts}
+        ready = {part: packaged for part, packaged in packages.items() if packaged is not None}
+        if self.options.export_images and images is not None:
+            delivery = ImageDelivery(self.run, self.options, self.connector, self.file_log, images)
+            self.failures += delivery.deliver(ready)
+        self._deliver_data(ready)
+        self.file_log.flush()
+        self._raise_failures([part.key for part in packages if part not in ready])
+        return write_receipt(self.run, self.options, self.connector, self.file_log, self.data)
+
+    def _raise_failures(self, unready: list[str]) -> None:
+        """No manifest and no marker unless everything else is there."""
+        transient = [error for error in self.failures if isinstance(error, TransientError)]
+        if self.failures:
+            first = (transient or self.failures)[0]
+            kind = TransientError if transient else TerminalError
+            raise kind(
+                f"{len(self.failures)} files could not be delivered, the first: {first.what}",
+                where=first.where,
+                action=first.action,
+                remedy=first.remedy,
+            )
+        if unready:
+            raise TerminalError(
+                f"{len(unready)} of {len(self.run.plan.parts)} parts were not packaged ({', '.join(unready[:5])}); "
+                "the others are delivered, without manifest and marker",
+                where=self.run.plan.customer,
+                action=Action.OPERATOR,
+                remedy="see the failed extract or validate task; when it has succeeded, clear this one",
+            )
+
+    def _deliver_data(self, ready: dict[Part, dict[str, Any]]) -> None:
+        pending = [file for part, packaged in ready.items() if (file := self._next_file(part, packaged))]
+        total = sum(file.packaged["bytes"] for file in pending)
+        report = ProgressReport(self.run.ledger, self.file_log.fence, f"data to {self.options.name}", total)
+        rows = done = 0
+        while pending:
+            under_way = {file.path: file for file in pending}
+            pending = []
+            for result in self.connector.deliver(self._outgoing(file) for file in under_way.values()):
+                file = under_way[result.path]
+                if isinstance(result, Delivered):
+                    self._record(file, result)
+                    rows, done = rows + file.packaged["rows"], done + result.bytes
+                    report(rows, done)
+                elif isinstance(result.error, DestinationConflict) and file.revision < MAX_CONFLICTS:
+                    log.warning("%s holds content that we did not deliver; trying the next revision", result.path)
+                    pending.append(self._revised(file.part, file.packaged, file.revision + 1, file.path))
+                else:
+                    self.failures.append(result.error)
+
+    def _next_file(self, part: Part, packaged: dict[str, Any]) -> _DataFile | None:
+        """What must be sent for a part; None if the destination has it, or nothing is wanted."""
+        plan = self.run.plan
+        logical = part.data_path(self.options.filename_style)
+        revisions = self.run.ledger.revisions(plan.customer, self.options.location(), logical)
+        if not revisions:
+            return self._revised(part, packaged, 1, None) if packaged["wanted"] else None
+        latest = revisions[-1]
+        if latest.sha256 == packaged["sha256"]:
+            announced = {delivery.run_id for delivery in self._receipts()}
+            self.data.append(self._delivered(part, packaged, latest, unchanged=latest.run_id in announced))
+            return None
+        return self._revised(part, packaged, latest.revision + 1, latest.path)
+
+    def _receipts(self) -> list[Any]:
+        plan = self.run.plan
+        return self.run.ledger.deliveries_of_window(
+            plan.customer, self.options.location(), plan.parts[0].mode, plan.start, plan.end
+        )
+
+    def _revised(
+        self, part: Part, packaged: dict[str, Any], revision: int, supersedes: str | None
+    ) -> _DataFile:
+        style = self.options.filename_style
+        return _DataFile(
+            part=part,
+            packaged=packaged,
+            logical_path=part.data_path(style),
+            revision=revision,
+            path=part.data_path(style, revision),
+            supersedes=supersedes,
+        )
+
+    def _outgoing(self, file: _DataFile) -> Outgoing:
+        def opened() -> BinaryIO:
+            return self.run.staging.open_read(file.packaged["records"])
+
+        return Outgoing(
+            path=file.path,
+            open=opened,
+            size=file.packaged["bytes"],
+            sha256=file.packaged["sha256"],
+            content_type="application/x-ndjson",
+        )
+
+    def _record(self, file: _DataFile, result: Delivered) -> None:
+        record = FileRecord(
+            customer=self.run.plan.customer,
+            location=self.options.location(),
+            path=file.path,
+            logical_path=file.logical_path,
+            revision=file.revision,
+            kind=FileKind.DATA,
+            state=FileState.DELIVERED,
+            run_id=self.run.plan.run_id,
+            destination=self.options.name,
+            part=file.part.key,
+            rows=file.packaged["rows"],
+            bytes=result.bytes,
+            sha256=result.sha256,
+            verified=result.verified,
+            supersedes=file.supersedes,
+        )
+        self.file_log.add(record)
+        self.data.append(self._delivered(file.part, file.packaged, record, unchanged=False))
+
+    @staticmethod
+    def _delivered(
+        part: Part, packaged: dict[str, Any], record: FileRecord, *, unchanged: bool
+    ) -> DeliveredData:
+        return DeliveredData(
+            part=part.key,
+            site_id=part.site_id,
+            record=record,
+            rejected=packaged["rejected"],
+            unchanged=unchanged,
+        )
+
