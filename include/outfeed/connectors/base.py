@@ -69,6 +69,10 @@ class DestinationOptions(BaseModel):
         """The Airflow pool that bounds work against this destination's host."""
         raise NotImplementedError
 
+    def warning(self) -> str | None:
+        """What each delivery's record must warn of, such as an unpinned host key (D20)."""
+        return None
+
 
 @dataclasses.dataclass(frozen=True)
 class Credentials:
