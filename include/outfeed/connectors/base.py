@@ -6,6 +6,7 @@ connectors only by what stands here; differences are declared in `Capabilities` 
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import re
 from abc import ABC, abstractmethod
@@ -25,6 +26,9 @@ BLOCK_SIZE = 1 << 20
 #: Airflow connection ids and our own names: no path, no template, no space.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,200}$")]
+
+#: What `__exit__` receives first; inside a connector the bare word `type` is its registered name.
+ExceptionType = type[BaseException]
 
 
 class FilenameStyle(StrEnum):
@@ -48,7 +52,7 @@ class DestinationOptions(BaseModel):
     )
     filename_style: FilenameStyle = Field(
         default=FilenameStyle.DEEPOMATIC,
-        description="`deepomatic` writes 2025-03-16_00:00:00_…; `portable` has no colon (Windows, SharePoint).",
+        description="`deepomatic` writes 2025-03-16_00:00:00_…; `portable` has no colon (SharePoint).",
     )
     parallel: int = Field(default=8, ge=1, le=64, description="Files in flight at once.")
 
@@ -162,7 +166,7 @@ class CheckState(StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One named step of a preflight, with a sentence that its reader can act on (DX-058 to DX-061, DX-086)."""
+    """One named step of a preflight, with a sentence that its reader can act on (DX-058 to DX-061)."""
 
     step: str
     state: CheckState
@@ -185,12 +189,15 @@ class Connector(ABC):
     Args:
         options: the destination's options from the customer YAML.
         credentials: plain values of its Airflow connection.
-        attempt: a token unique to this try; temporary names carry it.
+        attempt: a token unique to this try; temporary names carry it. In `<work>.<try>`, what stands before
+            the last dot names the work: an older try of the same work is stopped by removing its temporary
+            files, while those of other work may belong to a delivery that runs right now.
     """
 
     type: ClassVar[str]
-    capabilities: ClassVar[Capabilities]
-    options_model: ClassVar[type[DestinationOptions]]
+    #: Of the kind; after entry, of the server that was met.
+    capabilities: Capabilities
+    options_model: ClassVar[builtins.type[DestinationOptions]]
 
     def __init__(self, options: Any, credentials: Credentials, *, attempt: str) -> None:
         self.credentials = credentials
@@ -202,7 +209,7 @@ class Connector(ABC):
 
     @abstractmethod
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: ExceptionType | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Removes this attempt's temporary names as far as possible, and disconnects."""
 

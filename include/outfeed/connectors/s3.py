@@ -22,7 +22,7 @@ class S3Options(DestinationOptions):
     )
     checksum_mode: Literal["when_supported", "when_required"] = Field(
         default="when_supported",
-        description="`when_required` for stores that refuse S3's additional checksums: only sizes are compared.",
+        description="`when_required` for stores that refuse additional checksums: only sizes are compared.",
     )
 
     @field_validator("s3_bucket")

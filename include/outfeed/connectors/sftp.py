@@ -58,7 +58,7 @@ class SftpOptions(DestinationOptions):
     )
     trust_on_first_use: bool = Field(
         default=False,
-        description="Accept the host key that the server shows first, remember it, warn in each receipt (D20).",
+        description="Accept and remember the first host key that the server shows; receipts warn (D20).",
     )
     connection: ConnectionId = Field(
         description="Airflow connection whose extra holds `private_key` and any `private_key_passphrase`."

@@ -1,0 +1,264 @@
+"""What the connectors share: reading a source once and verified, several files in flight, temporary names."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from typing import BinaryIO
+
+from outfeed.connectors.base import Check, CheckState, Delivered, Outgoing, Undelivered, safe_relative_path
+from outfeed.errors import Action, DestinationConflict, OutfeedError, TerminalError, TransientError
+
+#: Folder below the base that holds all temporary names; loaders skip names that begin with a dot.
+TEMPORARY_FOLDER = ".outfeed-tmp"
+
+#: What another work left under temporary names is removed when it has not changed for so many seconds.
+STALE_AFTER = 24 * 3600
+
+
+class FileFault(Exception):  # noqa: N818 - a carrier, not an error of its own
+    """One file can't be delivered; the others go on."""
+
+    def __init__(self, error: OutfeedError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+def temporary_name(attempt: str) -> str:
+    """A folder name for this try that no other try has, even one with the same token."""
+    return f"{_component(attempt)}~{secrets.token_hex(4)}"
+
+
+def is_leftover(name: str, attempt: str, seconds_unchanged: float) -> bool:
+    """Whether a folder under `TEMPORARY_FOLDER` is the rest of a dead try and may be removed.
+
+    An older try of the same work is: removing its files also stops it, if its process lives on. The folder
+    of other work may belong to a delivery that runs right now, so it must be old as well.
+    """
+    work = _component(attempt).rpartition(".")[0]
+    same_work = bool(work) and name.rpartition("~")[0].rpartition(".")[0] == work
+    return same_work or seconds_unchanged > STALE_AFTER
+
+
+def _component(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._=+-]", "_", text)
+
+
+class SourceReader:
+    """Reads a file once; hands out its last block only when size and sha256 are as declared.
+
+    So a connector whose destination publishes on the last byte never publishes a wrong file.
+
+    Args:
+        outgoing: the file.
+        stop: when set, reading ends with an error: the delivery as a whole has failed.
+
+    Raises:
+        FileFault: the source is gone or unreadable, or its content is not what was declared.
+    """
+
+    def __init__(self, outgoing: Outgoing, stop: threading.Event) -> None:
+        self._outgoing = outgoing
+        self._stop = stop
+        self._sha256 = hashlib.sha256()
+        self._carried = b""
+        self.bytes = 0
+        self.finished = False
+        try:
+            self._stream: BinaryIO = outgoing.open()
+        except OutfeedError as error:
+            raise FileFault(error) from error
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of what has been read."""
+        return self._sha256.hexdigest()
+
+    def block(self, size: int) -> bytes:
+        """The next `size` bytes; fewer only at the end, when `finished` becomes true; then none."""
+        if self.finished:
+            return b""
+        if self._stop.is_set():
+            raise CancelledError
+        try:
+            block = self._fill(size)
+            self._carried = self._stream.read(1)
+        except OutfeedError as error:
+            raise FileFault(error) from error
+        except OSError as error:
+            raise self._unreadable(error) from error
+        self.bytes += len(block)
+        self._sha256.update(block)
+        self.finished = not self._carried
+        self._compare()
+        return block
+
+    def drain(self, size: int) -> None:
+        """Reads to the end, for the digest alone."""
+        while not self.finished:
+            self.block(size)
+
+    def close(self) -> None:
+        """Closes the source."""
+        self._stream.close()
+
+    def _fill(self, size: int) -> bytes:
+        parts, missing = [self._carried], size - len(self._carried)
+        while missing > 0:
+            part = self._stream.read(missing)
+            if not part:
+                break
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+    def _compare(self) -> None:
+        declared = self._outgoing
+        if declared.size is not None and (
+            self.bytes > declared.size or (self.finished and self.bytes != declared.size)
+        ):
+            more = "more than" if self.bytes > declared.size else "not"
+            raise self._changed(f"has {more} the declared {declared.size} bytes: {self.bytes} were read")
+        if self.finished and declared.sha256 is not None and declared.sha256.lower() != self.sha256:
+            raise self._changed(f"has sha256 {self.sha256}, not the declared {declared.sha256}")
+
+    def _changed(self, what: str) -> FileFault:
+        return FileFault(
+            TerminalError(
+                f"the source {what}; it was not delivered",
+                where=self._outgoing.path,
+                action=Action.OPERATOR,
+                remedy="the file changed after it was recorded: clear the run from the step that made it",
+            )
+        )
+
+    def _unreadable(self, error: OSError) -> FileFault:
+        if isinstance(error, FileNotFoundError):
+            return FileFault(
+                TerminalError(
+                    "the source has no such file (any more)",
+                    where=self._outgoing.path,
+                    action=Action.OPERATOR,
+                    remedy="find out whether it was deleted or is still to come; a later run sends it then",
+                )
+            )
+        return FileFault(
+            TransientError(
+                f"the source can't be read: {error.strerror or type(error).__name__}",
+                where=self._outgoing.path,
+                action=Action.OPERATOR,
+                remedy="retried; if it persists, check the file in its store",
+            )
+        )
+
+
+def conflict(path: str, where: str, found: str, ours: str) -> FileFault:
+    """The fault of a name that is taken by other content."""
+    return FileFault(
+        DestinationConflict(
+            f"{path} exists with other content ({found}, ours {ours}); it was left as it is",
+            where=where,
+            action=Action.OPERATOR,
+            remedy="deliver it as a new revision, or ask the customer whether the file is theirs",
+        )
+    )
+
+
+def guarded(file: Outgoing, deliver: Callable[[Outgoing], Delivered]) -> Delivered | Undelivered:
+    """Delivers one file; turns a fault of this file alone into a result."""
+    try:
+        safe_relative_path(file.path)
+    except TerminalError as error:
+        return Undelivered(file.path, error)
+    try:
+        return deliver(file)
+    except FileFault as fault:
+        return Undelivered(file.path, fault.error)
+
+
+def in_flight(
+    files: Iterable[Outgoing],
+    submit: Callable[[Outgoing], Future[Delivered | Undelivered]],
+    limit: int,
+    stop: threading.Event,
+) -> Iterator[Delivered | Undelivered]:
+    """Keeps up to `limit` files in flight and pulls the next only when one has ended.
+
+    When one raises, those that ended at the same moment are still yielded, the others are stopped, and the
+    error is raised after all have ended.
+    """
+    source = iter(files)
+    running: set[Future[Delivered | Undelivered]] = set()
+    try:
+        while True:
+            running |= _started(source, submit, limit - len(running))
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done if future.exception() is None)
+            for future in done:
+                future.result()
+    finally:
+        stop.set()
+        for future in running:
+            future.cancel()
+        wait(running)
+        stop.clear()
+
+
+def _started(
+    source: Iterator[Outgoing],
+    submit: Callable[[Outgoing], Future[Delivered | Undelivered]],
+    count: int,
+) -> set[Future[Delivered | Undelivered]]:
+    started = set()
+    for _ in range(count):
+        file = next(source, None)
+        if file is None:
+            break
+        started.add(submit(file))
+    return started
+
+
+def deliver_in_threads(
+    files: Iterable[Outgoing],
+    deliver: Callable[[Outgoing], Delivered],
+    limit: int,
+    stop: threading.Event,
+) -> Iterator[Delivered | Undelivered]:
+    """`in_flight` for connectors whose client library blocks: one thread per file in flight."""
+    with ThreadPoolExecutor(limit, thread_name_prefix="outfeed-deliver") as pool:
+        yield from in_flight(files, lambda file: pool.submit(guarded, file, deliver), limit, stop)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One step of a preflight: `run` does it and returns what it found, or raises an OutfeedError."""
+
+    name: str
+    run: Callable[[], str]
+    needs: tuple[str, ...] = ()
+
+
+def run_steps(steps: Iterable[Step]) -> Iterator[Check]:
+    """Runs the steps in order; one whose needed steps have not passed is skipped and says why."""
+    passed = set()
+    for step in steps:
+        missing = [name for name in step.needs if name not in passed]
+        if missing:
+            yield Check(step.name, CheckState.SKIPPED, f"not tried, because {missing[0]!r} did not pass")
+            continue
+        try:
+            message = step.run()
+        except OutfeedError as error:
+            yield Check(step.name, CheckState.FAILED, str(error))
+        else:
+            passed.add(step.name)
+            yield Check(step.name, CheckState.PASSED, message)
