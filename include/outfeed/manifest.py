@@ -55,10 +55,8 @@ def export_type(plan: Plan) -> str:
 
 def delivery_id(plan: Plan, location: str, revision: int) -> str:
     """An id that the same delivery always has."""
-    name = "\n".join(
-        [plan.customer, location, export_type(plan), format_instant(plan.start), format_instant(plan.end)]
-        + [str(revision)]
-    )
+    bounds = (format_instant(plan.start), format_instant(plan.end))
+    name = "\n".join([plan.customer, location, export_type(plan), *bounds, str(revision)])
     return str(uuid.uuid5(_NAMESPACE, name))
 
 
@@ -87,7 +85,11 @@ def manifest_bytes(
         "dataset": plan.parts[0].dataset,
         "export_type": export_type(plan),
         "reason": str(plan.reason),
-        "window": {"start": format_instant(plan.start), "end": format_instant(plan.end), "bounds": "[start, end)"},
+        "window": {
+            "start": format_instant(plan.start),
+            "end": format_instant(plan.end),
+            "bounds": "[start, end)",
+        },
         "time_zone": plan.config.get("time_zone"),
         "revision": revision,
         "supersedes": delivery_id(plan, location, revision - 1) if revision > 1 else None,
@@ -127,7 +129,7 @@ def _file_entry(item: DeliveredData) -> dict[str, Any]:
 
 
 def image_lines(images: Iterable[FileRecord]) -> Iterator[bytes]:
-    """The image list: one JSON object per image of this delivery; a missing one is named too (design §4.2)."""
+    """The image list: one JSON object per image of this delivery, missing ones too (design §4.2)."""
     for image in images:
         missing = image.state is FileState.MISSING
         yield orjson.dumps(

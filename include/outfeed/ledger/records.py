@@ -6,6 +6,8 @@ import dataclasses
 import datetime as dt
 from enum import StrEnum
 
+from outfeed.errors import Action
+
 
 class RunState(StrEnum):
     """State of a run, a part or an attempt."""
@@ -76,6 +78,7 @@ class PartRecord:
     images_missing: int = 0
     longest_query_seconds: float | None = None
     error: str | None = None
+    action: Action | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,3 +145,4 @@ class AttemptRecord:
     bytes_done: int = 0
     bytes_total: int | None = None
     error: str | None = None
+    action: Action | None = None

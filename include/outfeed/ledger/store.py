@@ -145,9 +145,11 @@ class Ledger:
         """Records how far a try has come."""
         self._update_attempt(fence, rows_done=rows, bytes_done=bytes_done, bytes_total=bytes_total)
 
-    def end_attempt(self, fence: Fence, state: RunState, error: str | None = None) -> None:
-        """Records a try's outcome."""
-        self._update_attempt(fence, state=state, error=error, ended_at=now())
+    def end_attempt(
+        self, fence: Fence, state: RunState, error: str | None = None, action: Action | None = None
+    ) -> None:
+        """Records a try's outcome, and whose action ends a failure."""
+        self._update_attempt(fence, state=state, error=error, action=action, ended_at=now())
 
     def attempts(self, customer: str, run_id: str) -> list[AttemptRecord]:
         """All tries of a run, in the order in which they began."""
@@ -158,7 +160,7 @@ class Ledger:
             c.run_id == run_id,
             order=(c.started_at, c.step, c.target, c.token),
         )
-        return [AttemptRecord(**_record(row) | {"state": RunState(row.state)}) for row in found]
+        return [AttemptRecord(**_record(row) | _states(row)) for row in found]
 
     # -- parts
 
@@ -185,9 +187,9 @@ class Ledger:
                 weight = {"customer": fence.customer, "key": part.key, "bytes": part.bytes}
                 self._upsert(connection, tables.part_weights, [weight])
 
-    def fail_part(self, fence: Fence, key: str, error: str) -> None:
-        """Records that a part failed; what was known of it stays."""
-        failed = {"state": RunState.FAILED, "error": error, "updated_at": now()}
+    def fail_part(self, fence: Fence, key: str, error: str, action: Action | None = None) -> None:
+        """Records that a part failed, and whose action ends that; what was known of it stays."""
+        failed = {"state": RunState.FAILED, "error": error, "action": action, "updated_at": now()}
         values = _values(PartRecord(key=key, state=RunState.FAILED, rows_read=0)) | failed
         values |= {"customer": fence.customer, "run_id": fence.run_id}
         with self._fenced(fence) as connection:
@@ -198,7 +200,7 @@ class Ledger:
         c = tables.parts.c
         found = self._rows(tables.parts, c.customer == customer, c.run_id == run_id, order=(c.key,))
         without = ("customer", "run_id", "updated_at")
-        return [PartRecord(**_record(row, without) | {"state": RunState(row.state)}) for row in found]
+        return [PartRecord(**_record(row, without) | _states(row)) for row in found]
 
     def part_weights(self, customer: str) -> dict[str, int]:
         """Bytes of the latest complete part of each key."""
@@ -266,6 +268,17 @@ class Ledger:
         c = tables.files.c
         conditions = [c.customer == customer, c.run_id == run_id, *_given((location, c.location.__eq__))]
         return [_file(row) for row in self._rows(tables.files, *conditions, order=(c.location, c.path))]
+
+    def images_of_run(self, customer: str, run_id: str, location: str) -> Iterator[FileRecord]:
+        """The images that a run recorded at a place, by path, as a stream: there may be a million."""
+        c = tables.files.c
+        wanted = select(tables.files).where(
+            c.customer == customer, c.run_id == run_id, c.location == location, c.kind == FileKind.IMAGE
+        )
+        with self._database.read() as connection:
+            rows = connection.execution_options(yield_per=1000).execute(wanted.order_by(c.path))
+            for row in rows:
+                yield _file(row)
 
     def outstanding_images(self, customer: str, location: str, limit: int = 10_000) -> list[FileRecord]:
         """Referenced images that their store did not have, by path: at most `limit` of them."""
@@ -442,6 +455,11 @@ def _delivered_at(record: FileRecord, recorded: dt.datetime) -> dict[str, dt.dat
     """When a delivered file was delivered, if its record leaves that to the ledger."""
     unset = record.state is FileState.DELIVERED and record.delivered_at is None
     return {"delivered_at": recorded} if unset else {}
+
+
+def _states(row: Row[Any]) -> dict[str, Any]:
+    """The enumerations of a part or an attempt, from their texts."""
+    return {"state": RunState(row.state), "action": Action(row.action) if row.action else None}
 
 
 def _run(row: Row[Any]) -> RunRecord:

@@ -103,6 +103,7 @@ attempts = Table(
     _required("bytes_done", BigInteger),
     Column("bytes_total", BigInteger),
     Column("error", Text),
+    Column("action", String),
     PrimaryKeyConstraint("customer", "run_id", "step", "target", "token"),
 )
 
@@ -123,6 +124,7 @@ parts = Table(
     _required("images_missing", BigInteger),
     Column("longest_query_seconds", Float),
     Column("error", Text),
+    Column("action", String),
     _required("updated_at", UtcDateTime),
     PrimaryKeyConstraint("customer", "run_id", "key"),
 )
@@ -157,8 +159,8 @@ files = Table(
     Column("supersedes", String),
     Column("delivered_at", UtcDateTime),
     PrimaryKeyConstraint("customer", "location", "path"),
-    Index("files_by_logical_path", "customer", "location", "logical_path"),
-    Index("files_by_run", "customer", "run_id"),
+    Index("files_by_logical_path", "logical_path", "location", "customer"),
+    Index("files_by_run", "run_id", "customer"),
     Index(
         "files_missing",
         "customer",

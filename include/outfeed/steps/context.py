@@ -66,7 +66,7 @@ class PartFailures:
         """Notes that a part failed, in the log and the ledger."""
         log.error("part %s failed: %s", part, error)
         self.failures[part] = error
-        self.ledger.fail_part(self.fence, part, str(error))
+        self.ledger.fail_part(self.fence, part, str(error), error.action)
 
     def finish(self, summary: dict[str, Any]) -> dict[str, Any]:
         """Ends the attempt; returns the summary, or raises if any part failed."""
@@ -74,8 +74,8 @@ class PartFailures:
             self.ledger.end_attempt(self.fence, RunState.COMPLETE)
             return summary
         text = "; ".join(f"{part}: {error}" for part, error in self.failures.items())
-        self.ledger.end_attempt(self.fence, RunState.FAILED, text)
         first = next(iter(self.failures.values()))
+        self.ledger.end_attempt(self.fence, RunState.FAILED, text, first.action)
         if any(isinstance(error, TransientError) for error in self.failures.values()):
             raise TransientError(text, action=first.action)
         raise TerminalError(text, action=first.action)

@@ -78,16 +78,12 @@ def _remove_empty_folders(fs: Any, root: str) -> None:
             fs.rmdir(folder)
 
 
-def late_windows(
-    configs: Mapping[str, CustomerConfig], ledger: Ledger, now: dt.datetime
-) -> list[LateWindow]:
+def late_windows(configs: Mapping[str, CustomerConfig], ledger: Ledger, now: dt.datetime) -> list[LateWindow]:
     """Every released window of every live customer that lacks a receipt at one of its destinations."""
     return [late for customer, config in configs.items() for late in _late_of(customer, config, ledger, now)]
 
 
-def _late_of(
-    customer: str, config: CustomerConfig, ledger: Ledger, now: dt.datetime
-) -> Iterator[LateWindow]:
+def _late_of(customer: str, config: CustomerConfig, ledger: Ledger, now: dt.datetime) -> Iterator[LateWindow]:
     if config.state != "live" or not isinstance(config, WorkOrdersConfig):
         return
     due = now - config.release_delay - LATE_AFTER

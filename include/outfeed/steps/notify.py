@@ -50,7 +50,9 @@ def notify(run: RunContext, send: Callable[[Message], None]) -> dict[str, Any]:
 
     notified = run.plan.customer_config().notify
     sent, failed = 0, []
-    for address, for_customer in [(a, True) for a in notified.customer] + [(a, False) for a in notified.operators]:
+    for address, for_customer in [(a, True) for a in notified.customer] + [
+        (a, False) for a in notified.operators
+    ]:
         try:
             sent += _send_once(run, kind, compose(run, outcome, address, for_customer=for_customer), send)
         except OutfeedError as error:
@@ -136,11 +138,13 @@ def _describe(destination: DestinationOutcome) -> str:
 def _records(outcome: Outcome, *, for_customer: bool) -> list[str]:
     lines = []
     if outcome.rejected:
-        lines.append(f"{outcome.rejected} records broke the contract and are in quarantine; they were not delivered.")
+        lines.append(
+            f"{outcome.rejected} records broke the contract and are in quarantine; they were not delivered."
+        )
     if outcome.unplaced and not for_customer:
         lines.append(
-            f"{outcome.unplaced} records of the platform in this window have no site or no date: no export can "
-            "deliver them (an engineer acts: repair them in the platform)."
+            f"{outcome.unplaced} records of the platform in this window have no site or no date: no export "
+            "can deliver them (an engineer acts: repair them in the platform)."
         )
     return lines
 

@@ -55,9 +55,7 @@ def read_outcome(run: RunContext) -> Outcome:
     """The outcome of a run whose steps have ended."""
     customer, run_id = run.plan.customer, run.plan.run_id
     parts = {part.key: part for part in run.ledger.parts(customer, run_id)}
-    attempts = {
-        (attempt.step, attempt.target): attempt for attempt in run.ledger.attempts(customer, run_id)
-    }
+    attempts = {(attempt.step, attempt.target): attempt for attempt in run.ledger.attempts(customer, run_id)}
     receipts = {
         (receipt.destination, receipt.run_id): receipt
         for receipt in run.ledger.deliveries(customer)
@@ -69,7 +67,9 @@ def read_outcome(run: RunContext) -> Outcome:
         if part.state is not RunState.COMPLETE
     ]
     part_failures += [
-        Failure(part.key, "it was not read", Action.OPERATOR) for part in run.plan.parts if part.key not in parts
+        Failure(part.key, "it was not read", Action.OPERATOR)
+        for part in run.plan.parts
+        if part.key not in parts
     ]
     destinations = tuple(
         _destination(name, receipts.get((name, run_id)), attempts.get(("upload", name)))

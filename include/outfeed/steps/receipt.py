@@ -64,7 +64,9 @@ def write_receipt(
     If nothing is new since the last receipt of this window, nothing is written at all (XX-03).
     """
     plan, location = run.plan, options.location()
-    receipts = run.ledger.deliveries_of_window(plan.customer, location, export_type(plan), plan.start, plan.end)
+    receipts = run.ledger.deliveries_of_window(
+        plan.customer, location, export_type(plan), plan.start, plan.end
+    )
     images = _count_images(run, location)
     done = any(receipt.run_id == plan.run_id for receipt in receipts)
     new = any(not item.unchanged for item in data) or images.delivered > 0
@@ -87,13 +89,13 @@ def write_receipt(
         f"{MAX_CONFLICTS} delivery folders in a row hold content that the ledger does not know",
         where=f"{location} {delivery_folder(plan, options.filename_style, revision)}",
         action=Action.OPERATOR,
-        remedy="has the ledger been lost, or does another installation deliver here? Restore it, or use a new base",
+        remedy="restore the ledger if it was lost; if another installation delivers here, use another base",
     )
 
 
 def _count_images(run: RunContext, location: str) -> _ImageCounts:
     delivered = missing = size = 0
-    for image in run.ledger.files_of_run(run.plan.customer, run.plan.run_id, location, FileKind.IMAGE):
+    for image in run.ledger.images_of_run(run.plan.customer, run.plan.run_id, location):
         if image.state is FileState.MISSING:
             missing += 1
         else:
@@ -143,7 +145,9 @@ class _Delivery:
         manifest = self._stage(MANIFEST, [self._manifest(revision)])
         self._send(f"{folder}/{MANIFEST}", manifest, FileKind.MANIFEST)
         listed.append((manifest.sha256, f"{folder}/{MANIFEST}"))
-        self._send(f"{folder}/{CHECKSUMS}", self._stage(CHECKSUMS, self._checksums(listed)), FileKind.MANIFEST)
+        self._send(
+            f"{folder}/{CHECKSUMS}", self._stage(CHECKSUMS, self._checksums(listed)), FileKind.MANIFEST
+        )
         marker = marker_bytes(
             plan, location=self.options.location(), revision=revision, manifest_sha256=manifest.sha256
         )
@@ -182,24 +186,26 @@ class _Delivery:
             dataset=export_type(plan),
             revision=revision,
             manifest_path=manifest_path,
-            files=len(self.data),
+            files=len(self._new()),
             images=self.images.delivered,
             images_missing=self.images.missing,
-            rows=sum(item.record.rows or 0 for item in self.data),
-            rows_rejected=sum(item.rejected for item in self.data),
-            bytes=sum(item.record.bytes or 0 for item in self.data) + self.images.bytes,
+            rows=sum(item.record.rows or 0 for item in self._new()),
+            rows_rejected=sum(item.rejected for item in self._new()),
+            bytes=sum(item.record.bytes or 0 for item in self._new()) + self.images.bytes,
             supersedes=delivery_id(plan, location, previous) if previous else None,
             warning=self.options.warning(),
         )
         self.run.ledger.record_delivery(self.file_log.fence, record)
         return record
 
+    def _new(self) -> list[DeliveredData]:
+        """What this delivery brought; the rest of the manifest was there already."""
+        return [item for item in self.data if not item.unchanged]
+
     def _run_images(self) -> Iterable[FileRecord]:
         """This run's images at this destination, by path: the order of both lists."""
         plan = self.run.plan
-        return self.run.ledger.files_of_run(
-            plan.customer, plan.run_id, self.options.location(), FileKind.IMAGE
-        )
+        return self.run.ledger.images_of_run(plan.customer, plan.run_id, self.options.location())
 
     def _manifest(self, revision: int) -> bytes:
         contract = Contract.load(self.run.plan.parts[0].dataset)
@@ -214,7 +220,7 @@ class _Delivery:
         )
 
     def _checksums(self, listed: list[tuple[str, str]]) -> Iterable[bytes]:
-        for item in sorted(self.data, key=lambda item: item.record.path):
+        for item in sorted(self._new(), key=lambda item: item.record.path):
             yield checksum_line(str(item.record.sha256), item.record.path)
         for image in self._run_images():
             if image.state is FileState.DELIVERED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 
@@ -21,16 +22,23 @@ _STEP = "plan"
 _PART = "run"
 
 
+@dataclasses.dataclass(frozen=True)
+class RunRequest:
+    """What a run is asked to do. Empty `sites` or `destinations` mean all of the configuration."""
+
+    customer: str
+    window: Window
+    run_id: str
+    reason: Reason
+    sites: Sequence[str] = ()
+    destinations: Sequence[str] = ()
+
+
 def start(
+    request: RunRequest,
     *,
-    customer: str,
     config: WorkOrdersConfig,
     config_file: str,
-    window: Window,
-    run_id: str,
-    reason: Reason,
-    sites: Sequence[str],
-    destinations: Sequence[str],
     staging: Staging,
     ledger: Ledger,
     attempt: str,
@@ -41,7 +49,8 @@ def start(
         ConfigError: a draft may only run test exports (DX-005); an unknown site or destination; a window
             that is too long (DX-020).
     """
-    if config.state == "draft" and reason is not Reason.TEST:
+    customer, run_id = request.customer, request.run_id
+    if config.state == "draft" and request.reason is not Reason.TEST:
         raise ConfigError(
             f"{customer} is a draft: only a test export may run",
             where=config_file,
@@ -51,11 +60,11 @@ def start(
     made = make_plan(
         customer=customer,
         config=config,
-        window=window,
+        window=request.window,
         run_id=run_id,
-        reason=reason,
-        sites=sites,
-        destinations=destinations,
+        reason=request.reason,
+        sites=request.sites,
+        destinations=request.destinations,
         weights=ledger.part_weights(customer),
     )
     plan = Plan.model_validate(staging.publish(_STEP, _PART, orjson.loads(made.to_json())))
@@ -73,7 +82,9 @@ def start(
     )
     fence = ledger.begin_attempt(customer, run_id, _STEP, _PART, attempt)
     ledger.end_attempt(fence, RunState.COMPLETE)
-    log.info("planned %s %s: %d parts to %s", customer, plan.window, len(plan.parts), ", ".join(plan.destinations))
+    log.info(
+        "planned %s %s: %d parts to %s", customer, plan.window, len(plan.parts), ", ".join(plan.destinations)
+    )
     return plan
 
 

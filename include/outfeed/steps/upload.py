@@ -125,8 +125,8 @@ class Shipment:
             )
         if unready:
             raise TerminalError(
-                f"{len(unready)} of {len(self.run.plan.parts)} parts were not packaged ({', '.join(unready[:5])}); "
-                "the others are delivered, without manifest and marker",
+                f"{len(unready)} of {len(self.run.plan.parts)} parts were not packaged "
+                f"({', '.join(unready[:5])}); the others are delivered, without manifest and marker",
                 where=self.run.plan.customer,
                 action=Action.OPERATOR,
                 remedy="see the failed extract or validate task; when it has succeeded, clear this one",
@@ -147,7 +147,9 @@ class Shipment:
                     rows, done = rows + file.packaged["rows"], done + result.bytes
                     report(rows, done)
                 elif isinstance(result.error, DestinationConflict) and file.revision < MAX_CONFLICTS:
-                    log.warning("%s holds content that we did not deliver; trying the next revision", result.path)
+                    log.warning(
+                        "%s holds content that we did not deliver; trying the next revision", result.path
+                    )
                     pending.append(self._revised(file.part, file.packaged, file.revision + 1, file.path))
                 else:
                     self.failures.append(result.error)
@@ -229,4 +231,3 @@ class Shipment:
             rejected=packaged["rejected"],
             unchanged=unchanged,
         )
-

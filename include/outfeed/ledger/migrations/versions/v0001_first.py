@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("bytes_done", sa.BigInteger(), nullable=False),
         sa.Column("bytes_total", sa.BigInteger(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("action", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("customer", "run_id", "step", "target", "token"),
     )
     op.create_table(
@@ -83,8 +84,8 @@ def upgrade() -> None:
         sa.Column("delivered_at", INSTANT, nullable=True),
         sa.PrimaryKeyConstraint("customer", "location", "path"),
     )
-    op.create_index("files_by_logical_path", "files", ["customer", "location", "logical_path"])
-    op.create_index("files_by_run", "files", ["customer", "run_id"])
+    op.create_index("files_by_logical_path", "files", ["logical_path", "location", "customer"])
+    op.create_index("files_by_run", "files", ["run_id", "customer"])
     op.create_index(
         "files_missing",
         "files",
@@ -125,6 +126,7 @@ def upgrade() -> None:
         sa.Column("images_missing", sa.BigInteger(), nullable=False),
         sa.Column("longest_query_seconds", sa.Float(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("action", sa.String(), nullable=True),
         sa.Column("updated_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("customer", "run_id", "key"),
     )
