@@ -1,0 +1,1 @@
+"""Everything that plugs the Outfeed library into Airflow; nothing here is known to the library."""

@@ -1,0 +1,195 @@
+"""A customer's configuration becomes a DAG: the same graph for all, but for the names of destinations."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule, TaskGroup, task_group
+from outfeed.config.models import WorkOrdersConfig
+from outfeed.errors import TerminalError, TransientError
+from outfeed.windows import local_midnight
+
+from outfeed_airflow.operators.base import PLAN_TASK
+from outfeed_airflow.operators.notify import NotifyOperator
+from outfeed_airflow.operators.parts import ExtractOperator, PackageOperator, ValidateOperator
+from outfeed_airflow.operators.plan import PlanOperator
+from outfeed_airflow.operators.upload import UPLOAD_OPERATORS
+from outfeed_airflow.timetable import ExportWindowTimetable, OnceWindowTimetable
+
+#: Runs of one customer at a time; a backfill has its own limit.
+MAX_ACTIVE_RUNS = 2
+
+#: One broken group must hold up neither the others nor a destination, but nothing may run without a plan. All
+#: tasks of this rule have `plan` directly above them: its success is the one that the rule asks for.
+_WHATEVER_ELSE_FAILED = "all_done_min_one_success"
+
+#: A task that hangs is ended, tried again, and in the end reported. Large deliveries take hours.
+_SHORT = dt.timedelta(minutes=15)
+_LONG = dt.timedelta(hours=12)
+
+_DEFAULTS: dict[str, Any] = {
+    # How often and how soon is the installation's choice: [core] default_task_retries and …_retry_delay.
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": dt.timedelta(minutes=10),
+    "retry_policy": ExceptionRetryPolicy(
+        rules=[
+            RetryRule(exception=TransientError, action=RetryAction.RETRY, reason="a later try may succeed"),
+            RetryRule(
+                exception=TerminalError, action=RetryAction.FAIL, reason="no retry helps until somebody acts"
+            ),
+        ]
+    ),
+    # Work that has begun goes before new work, so that runs end and their staging can go.
+    "weight_rule": "upstream",
+}
+
+
+def build_dag(customer: str, config: WorkOrdersConfig, config_file: str) -> DAG:
+    """The customer's DAG: plan → parts (extract → validate → package, a group each) → uploads → notify.
+
+    Parsing this touches no database, no network and no connection (design §7).
+    """
+    with DAG(
+        dag_id=customer,
+        schedule=_schedule(config),
+        start_date=local_midnight(config.start_date, config.time_zone),
+        # A scheduler that was down for a week owes the customer seven windows.
+        catchup=True,
+        max_active_runs=MAX_ACTIVE_RUNS,
+        is_paused_upon_creation=False,
+        default_args=_DEFAULTS,
+        params=_form(config),
+        description=config.description or f"Export of {config.type} to {customer}",
+        doc_md=_doc(customer, config, config_file),
+        tags=[config.type, config.state],
+    ) as dag:
+        plan = PlanOperator(
+            task_id=PLAN_TASK,
+            customer=customer,
+            config=config,
+            config_file=config_file,
+            execution_timeout=_SHORT,
+        )
+        parts = _parts(plan, config)
+        uploads = _uploads(config)
+        notify = NotifyOperator(
+            task_id="notify",
+            customer=customer,
+            config=config,
+            trigger_rule="all_done",
+            execution_timeout=_SHORT,
+        )
+        plan >> uploads
+        parts >> uploads >> notify
+    return dag
+
+
+def _schedule(config: WorkOrdersConfig) -> ExportWindowTimetable | OnceWindowTimetable | None:
+    """Only a live customer runs by itself (DX-005)."""
+    if config.state == "draft":
+        return None
+    if config.once_window is not None:
+        return OnceWindowTimetable(config.once_window, config.release_delay)
+    rule = config.rule
+    return rule and ExportWindowTimetable(rule.cron, rule.time_zone, config.release_delay)
+
+
+def _parts(plan: PlanOperator, config: WorkOrdersConfig) -> Any:
+    """One mapped instance of the three steps for each group; each goes on without waiting for the others."""
+
+    @task_group(group_id="parts")
+    def parts(group: Any) -> None:
+        extract = ExtractOperator(
+            task_id="extract",
+            group=group,
+            pool=f"source_{config.source.connection}",
+            execution_timeout=_LONG,
+        )
+        validate = ValidateOperator(
+            task_id="validate", group=group, trigger_rule=_WHATEVER_ELSE_FAILED, execution_timeout=_LONG
+        )
+        package = PackageOperator(
+            task_id="package", group=group, trigger_rule=_WHATEVER_ELSE_FAILED, execution_timeout=_LONG
+        )
+        extract >> validate >> package
+        plan >> [validate, package]
+
+    return parts.expand(group=plan.output)
+
+
+def _uploads(config: WorkOrdersConfig) -> TaskGroup:
+    with TaskGroup("upload") as uploads:
+        for destination in config.destinations:
+            UPLOAD_OPERATORS[destination.type](
+                task_id=destination.name,
+                destination=destination.name,
+                pool=destination.pool_name(),
+                trigger_rule=_WHATEVER_ELSE_FAILED,
+                execution_timeout=_LONG,
+            )
+    return uploads
+
+
+def _form(config: WorkOrdersConfig) -> dict[str, Param]:
+    """What a person may choose for a manual run; everything may be left as it is."""
+    instant: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
+    draft = config.state == "draft"
+    return {
+        "window_start": Param(
+            None,
+            title="Window from",
+            description="Begin of the window, included. Leave both empty for the last complete window.",
+            **instant,
+        ),
+        "window_end": Param(
+            None, title="Window to", description="End of the window, not included.", **instant
+        ),
+        "sites": _choice("Sites", [str(site) for site in config.site_id]),
+        "destinations": _choice("Destinations", [destination.name for destination in config.destinations]),
+        "reason": Param(
+            "test" if draft else "manual",
+            type="string",
+            enum=["test"] if draft else ["manual", "test"],
+            title="Reason",
+            description="`test` validates destinations before their first regular delivery.",
+        ),
+        "note": Param("", type="string", title="Note", description="Kept with the run, for your colleagues."),
+    }
+
+
+def _choice(title: str, known: list[str]) -> Param:
+    return Param(
+        [],
+        type="array",
+        items={"type": "string", "enum": known},
+        examples=known,
+        title=title,
+        description="None chosen means all.",
+    )
+
+
+def _doc(customer: str, config: WorkOrdersConfig, config_file: str) -> str:
+    rows = [
+        f"| {d.name} | {d.type} | `{d.location()}` | {'yes' if d.export_images else 'no'} |"
+        for d in config.destinations
+    ]
+    when = "once" if config.rule is None else f"`{config.rule.cron}`"
+    return "\n".join(
+        [
+            f"# {customer}",
+            "",
+            config.description,
+            "",
+            f"- **State**: {config.state}",
+            f"- **Exports**: {config.export_type}, {len(config.site_id)} site(s), as {config.file_format}",
+            f"- **Windows**: {when} in {config.time_zone}, from {config.start_date}, "
+            f"released after {config.release_delay}",
+            f"- **Source**: connection `{config.source.connection}`",
+            f"- **File**: `{config_file}`",
+            "",
+            "| Destination | Connector | Place | Images |",
+            "|---|---|---|---|",
+            *rows,
+        ]
+    )

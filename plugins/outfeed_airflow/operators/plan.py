@@ -1,0 +1,78 @@
+"""The first task of a run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from airflow.sdk import BaseOperator
+from outfeed.config.models import WorkOrdersConfig
+from outfeed.staging import Staging, path_component
+
+from outfeed_airflow import resolve
+from outfeed_airflow.operators.base import STAGING_KEY, attempt_token
+from outfeed_airflow.run_window import run_reason, run_window
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from outfeed.plan import Plan
+
+
+class Group(TypedDict):
+    """What one mapped task instance works on: `holds` is its name in the UI."""
+
+    index: int
+    holds: str
+
+
+class PlanOperator(BaseOperator):
+    """Writes the run's immutable plan, the only thing that later tasks read: an edited YAML changes no run
+    under way. Returns one `Group` per mapped task instance.
+    """
+
+    def __init__(self, *, customer: str, config: WorkOrdersConfig, config_file: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.customer = customer
+        self.config = config
+        self.config_file = config_file
+
+    def execute(self, context: Context) -> list[Group]:
+        """Plans the run and brings the ledger's tables up to date."""
+        from outfeed.steps.start import start
+
+        params, dag_run = context["params"], context["dag_run"]
+        attempt = attempt_token(context)
+        run_id = library_run_id(dag_run)
+        staging = Staging(resolve.staging_root() / self.customer / path_component(run_id), attempt)
+        with resolve.ledger() as ledger:
+            ledger.migrate()
+            plan = start(
+                customer=self.customer,
+                config=self.config,
+                config_file=self.config_file,
+                window=run_window(self.config, dag_run, params, dt.datetime.now(dt.UTC)),
+                run_id=run_id,
+                reason=run_reason(dag_run, params),
+                sites=params["sites"],
+                destinations=params["destinations"],
+                staging=staging,
+                ledger=ledger,
+                attempt=attempt,
+            )
+        context["ti"].xcom_push(STAGING_KEY, str(staging.root))
+        return groups(plan)
+
+
+def library_run_id(dag_run: Any) -> str:
+    """The run's id for the library. A run that is cleared as a whole plans and reads its source anew, so it
+    needs a name of its own; its retries and single cleared tasks keep what is there.
+    """
+    return f"{dag_run.run_id}~{dag_run.clear_number}" if dag_run.clear_number else str(dag_run.run_id)
+
+
+def groups(plan: Plan) -> list[Group]:
+    """The plan's groups, each named by its first part."""
+    return [
+        Group(index=index, holds=keys[0] if len(keys) == 1 else f"{keys[0]} and {len(keys) - 1} more")
+        for index, keys in enumerate(plan.groups)
+    ]

@@ -1,0 +1,46 @@
+"""One upload operator class per registered connector: `SftpUploadOperator`, `S3UploadOperator`, …
+
+They differ by name only, for people who read the UI. What a connector does differently stands in the library,
+so a new connector needs nothing here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+from outfeed.connectors import CONNECTORS
+
+from outfeed_airflow import resolve
+from outfeed_airflow.operators.base import StepOperator
+
+if TYPE_CHECKING:
+    from outfeed.steps.context import RunContext
+
+
+class UploadOperator(StepOperator):
+    """Delivers the run to one destination; skipped if the run leaves that destination out."""
+
+    def __init__(self, *, destination: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.destination = destination
+
+    def step(self, run: RunContext) -> dict[str, Any]:
+        """See the base class."""
+        from outfeed.steps.upload import upload
+
+        if self.destination not in run.plan.destinations:
+            raise AirflowSkipException(f"this run does not deliver to {self.destination!r}")
+        credentials = resolve.credentials(run.plan.destination(self.destination).connection_id)
+        return upload(run, self.destination, credentials, resolve.images_root(run.plan.customer_config()))
+
+
+def _operator_class(kind: str) -> type[UploadOperator]:
+    name = f"{kind.capitalize()}UploadOperator"
+    doc = f"Delivers by the connector `{kind}`."
+    return type(name, (UploadOperator,), {"__module__": __name__, "__doc__": doc})
+
+
+#: The operator class for each connector type.
+UPLOAD_OPERATORS = {kind: _operator_class(kind) for kind in CONNECTORS}
+globals().update({operator.__name__: operator for operator in UPLOAD_OPERATORS.values()})

@@ -1,0 +1,141 @@
+"""Airflow's connections and this installation's settings, as the plain values that the library takes.
+
+Secrets leave Airflow here and nowhere else (XX-06). Runs in tasks, never while a DAG file is parsed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from outfeed.connectors.base import Credentials
+from outfeed.errors import Action, TerminalError
+from outfeed.home import home, ledger_url
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection, ObjectStoragePath
+    from outfeed.config.models import CustomerConfig
+    from outfeed.ledger import Ledger
+    from outfeed.sources.base import Source
+
+#: Airflow connection of the ledger's database; without it the ledger is a file under OUTFEED_HOME.
+LEDGER_CONNECTION = "outfeed_ledger"
+
+_DRIVERS = {"postgres": "postgresql", "postgresql": "postgresql", "sqlite": "sqlite"}
+
+
+def connection(conn_id: str) -> Connection:
+    """The Airflow connection `conn_id`.
+
+    Raises:
+        TerminalError: naming it, if it is not defined.
+    """
+    found = _find_connection(conn_id)
+    if found is None:
+        raise TerminalError(
+            f"the Airflow connection {conn_id!r} is not defined",
+            action=Action.OPERATOR,
+            remedy="add it under Admin, Connections or in the secrets backend, then clear this task",
+        )
+    return found
+
+
+def _find_connection(conn_id: str) -> Connection | None:
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        return None
+
+
+def credentials(conn_id: str | None) -> Credentials:
+    """Plain values of a connection; empty ones for a destination that needs no secrets."""
+    if conn_id is None:
+        return Credentials()
+    found = connection(conn_id)
+    return Credentials(
+        login=found.login, password=found.password, host=found.host, port=found.port, extra=found.extra_dejson
+    )
+
+
+def database_url(found: Connection) -> str:
+    """URL of a database without login and password; a relative SQLite file lies under OUTFEED_HOME.
+
+    Raises:
+        TerminalError: for a kind of connection that is no database of ours.
+    """
+    scheme = _DRIVERS.get(found.conn_type or "")
+    if scheme == "sqlite":
+        return f"sqlite:///{home() / (found.host or '')}"
+    if scheme is None:
+        raise TerminalError(
+            f"the Airflow connection {found.conn_id!r} is of type {found.conn_type!r}, not a database",
+            action=Action.OPERATOR,
+            remedy="make it a connection of type postgres",
+        )
+    port = f":{found.port}" if found.port else ""
+    options = {key: value for key, value in found.extra_dejson.items() if key.startswith("ssl")}
+    query = f"?{urlencode(options)}" if options else ""
+    return f"{scheme}://{found.host}{port}/{quote(found.schema or '')}{query}"
+
+
+def open_source(config: CustomerConfig, dataset: str) -> Source:
+    """The source of a dataset, with the login of the customer's source connection."""
+    from outfeed.sources import open_source as opened
+
+    found = connection(config.source.connection)
+    return opened(
+        dataset,
+        database_url(found),
+        credentials(config.source.connection),
+        max_parallel=config.source.max_parallel,
+    )
+
+
+@contextmanager
+def ledger() -> Iterator[Ledger]:
+    """The ledger, closed afterwards. The URL holds the password and never leaves this function."""
+    from outfeed.ledger import Ledger
+
+    opened = Ledger(_ledger_url())
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _ledger_url() -> str:
+    found = _find_connection(LEDGER_CONNECTION)
+    if found is None:
+        return ledger_url()
+    url = database_url(found)
+    if url.startswith("sqlite"):
+        return url
+    login = quote(found.login or "", safe="")
+    password = quote(found.password or "", safe="")
+    return url.replace("postgresql://", f"postgresql+psycopg://{login}:{password}@", 1)
+
+
+def staging_root() -> ObjectStoragePath:
+    """Where all runs stage: OUTFEED_STAGING_URI (`s3://connection@bucket/folder`), or under OUTFEED_HOME."""
+    from airflow.sdk import ObjectStoragePath
+
+    return ObjectStoragePath(os.environ.get("OUTFEED_STAGING_URI") or (home() / "staging").as_uri())
+
+
+def storage_path(uri: str) -> ObjectStoragePath:
+    """Any object storage path; a relative one lies under OUTFEED_HOME."""
+    from airflow.sdk import ObjectStoragePath
+
+    return ObjectStoragePath(uri if "://" in uri else (home() / uri).as_uri())
+
+
+def images_root(config: CustomerConfig) -> Any | None:
+    """Root of the customer's image store, or None if it has none."""
+    uri = config.source.images_uri
+    return None if uri is None else storage_path(uri)

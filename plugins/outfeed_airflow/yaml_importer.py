@@ -1,0 +1,109 @@
+"""`customers/<customer>.yaml` is a DAG file: imported like a Python one, with errors under its own name.
+
+Airflow 3.3 has the importer interface but no setting to register one, and its DAG processor lists Python
+files only; `install` closes both gaps. Airflow 3.4 makes the same idea official (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import airflow.utils.file as airflow_files
+from airflow.dag_processing.importers import (
+    AbstractDagImporter,
+    DagImportError,
+    DagImportResult,
+    get_importer_registry,
+)
+from outfeed.errors import ConfigError
+
+if TYPE_CHECKING:
+    import os
+
+    from airflow.sdk import DAG
+
+#: Folder in a DAG bundle whose YAML files are customers.
+CUSTOMERS_FOLDER = "customers"
+
+_CUSTOMER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class CustomerYamlImporter(AbstractDagImporter):
+    """One file, one customer, one DAG, one import error: a broken file touches no other (design §4, §7)."""
+
+    @classmethod
+    def supported_extensions(cls) -> list[str]:
+        """See the base class. `.yml` is taken up to say that it must be `.yaml`."""
+        return [".yaml", ".yml"]
+
+    def list_dag_files(self, directory: str | os.PathLike[str], safe_mode: bool = True) -> Iterator[str]:
+        """The customer files of a bundle."""
+        folder = Path(directory) / CUSTOMERS_FOLDER
+        yield from (str(path) for path in sorted(folder.glob("*.y*ml")) if path.suffix in (".yaml", ".yml"))
+
+    def import_file(
+        self,
+        file_path: str | Path,
+        *,
+        bundle_path: Path | None = None,
+        bundle_name: str | None = None,
+        safe_mode: bool = True,
+    ) -> DagImportResult:
+        """The customer's DAG, or one error that names file, line and column; never a traceback."""
+        shown = self.get_relative_path(file_path, bundle_path)
+        result = DagImportResult(file_path=shown)
+        try:
+            dag = _customer_dag(Path(file_path), shown)
+        except ConfigError as error:
+            # A customer's mistake must read as one; the full path means nothing to its author.
+            message = str(error).replace(str(file_path), shown)
+            result.errors.append(DagImportError(file_path=shown, message=message, error_type="config"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not take other files with it
+            message = f"{shown}: {type(error).__name__}: {error}"
+            result.errors.append(DagImportError(file_path=shown, message=message))
+        else:
+            dag.fileloc, dag.relative_fileloc = str(file_path), shown
+            result.dags.append(dag)
+        return result
+
+
+def _customer_dag(path: Path, shown: str) -> DAG:
+    from outfeed.config.load import load_config
+
+    from outfeed_airflow.dag_factory import build_dag
+
+    if path.suffix != ".yaml":
+        raise ConfigError(
+            "a customer's file must end in .yaml", where=shown, remedy=f"rename it to {path.stem}.yaml"
+        )
+    if not _CUSTOMER_NAME.fullmatch(path.stem):
+        raise ConfigError(
+            f"{path.stem!r} can't be a customer's name",
+            where=shown,
+            remedy="rename the file: lower-case letters, digits, '-' and '_', at most 63",
+        )
+    return build_dag(path.stem, load_config(path), shown)
+
+
+def install() -> None:
+    """Makes this process import and find customers' YAML files. Safe to call again.
+
+    Must run before `airflow.dag_processing.manager` is imported: that binds the name of the listing function.
+    """
+    registry = get_importer_registry()
+    if registry.can_handle("customer.yaml"):
+        return
+    importer = CustomerYamlImporter()
+    registry.register(importer)
+    list_python_files = airflow_files.list_py_file_paths
+
+    def list_dag_files(directory: str | os.PathLike[str] | None, safe_mode: bool = True) -> list[str]:
+        found = list_python_files(directory, safe_mode=safe_mode)
+        if directory is not None:
+            found.extend(importer.list_dag_files(directory, safe_mode))
+        return found
+
+    airflow_files.list_py_file_paths = list_dag_files

@@ -1,0 +1,17 @@
+"""The one file that Airflow scans for plugins: registers what `outfeed_airflow` offers."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+from outfeed_airflow import listener
+from outfeed_airflow.timetable import ExportWindowTimetable, OnceWindowTimetable
+
+
+class OutfeedPlugin(AirflowPlugin):
+    """Without the timetables here Airflow could not read back a DAG that uses them."""
+
+    name = "outfeed"
+    timetables: ClassVar[list[Any]] = [ExportWindowTimetable, OnceWindowTimetable]
+    listeners: ClassVar[list[Any]] = [listener]

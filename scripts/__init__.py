@@ -1,0 +1,1 @@
+"""What `make` and the tests run; nothing that production imports."""

@@ -1,0 +1,254 @@
+"""A whole Airflow on this machine: scheduler, API server and DAG processor, on the loopback interface only.
+
+The one place that knows the environment in which Outfeed runs outside of a container: `make`, the demo and
+the tests all take it from here.
+
+    python -m scripts.airflow_local up | down | status | exec -- COMMAND…
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import httpx
+
+from scripts.airflow_rest import AirflowRest
+from scripts.processes import end_all, running, spawn
+
+ROOT = Path(__file__).resolve().parent.parent
+USER = "admin"
+HOST = "127.0.0.1"
+
+COMPONENTS = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+}
+
+
+@dataclasses.dataclass
+class LocalAirflow:
+    """One Airflow with a home folder of its own; several may run at once with different homes and ports.
+
+    Args:
+        home: OUTFEED_HOME: Airflow's database and secrets, logs, staging, the ledger, delivered files.
+        port: of the API server.
+        dags_folder: the DAG bundle.
+        settings_file: connections, pools and variables to load at start, or None for none.
+        overrides: environment variables that win over those of `env`.
+        die_with_parent: whether the processes end with the one that started them.
+    """
+
+    home: Path
+    port: int = 8080
+    dags_folder: Path = ROOT / "dags"
+    settings_file: Path | None = ROOT / "airflow_settings.yaml"
+    overrides: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    die_with_parent: bool = False
+
+    def __post_init__(self) -> None:
+        self.home = self.home.absolute()
+
+    @property
+    def url(self) -> str:
+        """Where the API server listens."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def airflow_home(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.home / "airflow"
+
+    @cached_property
+    def secrets(self) -> dict[str, str]:
+        """Keys and the admin's password, made at the first call and kept in a private file."""
+        file = self.airflow_home / "secrets.json"
+        if not file.exists():
+            from cryptography.fernet import Fernet
+
+            made = {
+                "fernet_key": Fernet.generate_key().decode(),
+                "secret_key": secrets.token_urlsafe(32),
+                "jwt_secret": secrets.token_urlsafe(48),
+                "password": secrets.token_urlsafe(12),
+            }
+            _write_private(file, made)
+        loaded: dict[str, str] = json.loads(file.read_text())
+        return loaded
+
+    def settings(self) -> dict[str, str]:
+        """What Outfeed needs of Airflow's configuration, as environment variables."""
+        passwords = self.airflow_home / "passwords.json"
+        bundle = {
+            "name": "outfeed",
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(self.dags_folder), "refresh_interval": 5},
+        }
+        return {
+            "OUTFEED_HOME": str(self.home),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "include"), str(ROOT / "plugins")]),
+            "AIRFLOW_HOME": str(self.airflow_home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "8",
+            "AIRFLOW__CORE__FERNET_KEY": self.secrets["fernet_key"],
+            "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "3",
+            "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "30",
+            # With its default of 30 s a second edit within 30 s is not stored.
+            "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow_home / 'airflow.db'}",
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+            "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
+            # Edited files are parsed at once whatever this is; the others need not be parsed again.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+            "AIRFLOW__API__HOST": HOST,
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API__SECRET_KEY": self.secrets["secret_key"],
+            "AIRFLOW__API_AUTH__JWT_SECRET": self.secrets["jwt_secret"],
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs" / "tasks"),
+            "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(
+                self.home / "logs" / "parsing"
+            ),
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            # gcsfs otherwise asks a control API that emulators and many service accounts do not answer.
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+            **self.overrides,
+        }
+
+    def env(self) -> dict[str, str]:
+        """The environment of every process: this machine's, without settings of another Airflow."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
+        return {**inherited, **self.settings()}
+
+    def prepare(self) -> None:
+        """Database up to date, password file written, connections and pools loaded."""
+        env = self.env()
+        _write_private(
+            Path(env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]), {USER: self.secrets["password"]}
+        )
+        files = [str(self.settings_file)] if self.settings_file else []
+        self.run([sys.executable, "-m", "scripts.load_airflow_settings", *files])
+
+    def run(self, command: list[str]) -> None:
+        """Runs a command of ours to its end in this environment.
+
+        Raises:
+            RuntimeError: with its output, if it fails.
+        """
+        done = subprocess.run(
+            command,
+            env=self.env(),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+
+    def start(self, timeout: float = 180) -> None:
+        """All components run and answer; what an earlier start of this home left behind is ended first."""
+        end_all(self.home)
+        self.prepare()
+        for name, arguments in COMPONENTS.items():
+            spawn(
+                name,
+                [sys.executable, "-m", "airflow", *arguments],
+                self.env(),
+                home=self.home,
+                cwd=ROOT,
+                die_with_parent=self.die_with_parent,
+            )
+        try:
+            self._wait_until_healthy(timeout)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Nothing of this Airflow runs any more, also what its components had started."""
+        end_all(self.home)
+
+    def health(self) -> dict[str, str]:
+        """State by component, as the API server sees it; empty if it does not answer."""
+        try:
+            answer = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+        except (httpx.HTTPError, ValueError):
+            return {}
+        return {name: answer[name]["status"] for name in ("metadatabase", "scheduler", "dag_processor")}
+
+    def rest(self) -> AirflowRest:
+        """A client, logged in as the admin."""
+        return AirflowRest(self.url, USER, self.secrets["password"])
+
+    def _wait_until_healthy(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while set((health := self.health()).values()) != {"healthy"}:
+            if time.monotonic() > deadline or len(running(self.home)) < len(COMPONENTS):
+                raise RuntimeError(f"Airflow did not come up: {health}; see {self.home / 'logs'}")
+            time.sleep(0.5)
+
+
+def _write_private(file: Path, content: dict[str, str]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        json.dump(content, stream)
+
+
+def _up(airflow: LocalAirflow) -> int:
+    airflow.start()
+    print(f"Airflow runs at {airflow.url}\n  user {USER}, password {airflow.secrets['password']}")
+    return 0
+
+
+def _down(airflow: LocalAirflow) -> int:
+    airflow.stop()
+    print("Airflow is down")
+    return 0
+
+
+def _status(airflow: LocalAirflow) -> int:
+    health = airflow.health()
+    processes = len(running(airflow.home))
+    print(f"{airflow.url}: {processes} processes, {health or 'no answer'}")
+    return 0 if set(health.values()) == {"healthy"} else 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; the exit code of `exec` is that of its command."""
+    parser = argparse.ArgumentParser(
+        prog="airflow_local", description="Airflow with Outfeed on this machine."
+    )
+    parser.add_argument("action", choices=["up", "down", "status", "exec"])
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="for exec: the command, after --")
+    chosen = parser.parse_args(arguments)
+    airflow = LocalAirflow(
+        home=Path(os.environ.get("OUTFEED_HOME", ROOT / ".outfeed")),
+        port=int(os.environ.get("OUTFEED_AIRFLOW_PORT", "8080")),
+    )
+    if chosen.action == "exec":
+        command = chosen.command[1:] if chosen.command[:1] == ["--"] else chosen.command
+        return subprocess.run(command, env=airflow.env(), check=False).returncode
+    return {"up": _up, "down": _down, "status": _status}[chosen.action](airflow)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
