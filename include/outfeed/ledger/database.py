@@ -151,9 +151,9 @@ class Database:
             "connect_timeout": 10,
             "tcp_user_timeout": 30_000,
             # A process that hangs with a lock in its hand loses it after a minute; the newer try goes on.
-            "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s",
             # A plan kept for any values compares each row with all of 500 paths, one after the other.
-            "prepare_threshold": None,
+            "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
+            " -c plan_cache_mode=force_custom_plan",
         }
         arguments = {key: value for key, value in defaults.items() if key not in self._url.query}
         return create_engine(self._url, pool_pre_ping=True, connect_args=arguments)

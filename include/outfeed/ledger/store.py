@@ -32,8 +32,6 @@ from outfeed.ledger.records import (
 
 #: Names in one IN clause; SQLite and PostgreSQL both allow many more.
 _BATCH = 500
-#: A mail that was claimed this long ago and never confirmed is somebody else's to send.
-_CLAIM_LASTS = dt.timedelta(minutes=10)
 
 
 def now() -> dt.datetime:
@@ -346,34 +344,20 @@ class Ledger:
 
     # -- mail
 
-    def claim_notification(self, customer: str, run_id: str, kind: str, address: str) -> bool:
-        """Whether this caller, and nobody else now, may send a mail: not if it was sent already (DX-042)."""
-        claimed = now()
+    def notified(self, customer: str, run_id: str, kind: str, address: str) -> bool:
+        """Whether a mail was sent already (DX-042)."""
         key = {"customer": customer, "run_id": run_id, "kind": kind, "address": address}
-        c = tables.notifications.c
-        statement = self._insert(tables.notifications).values(**key, claimed_at=claimed)
-        abandoned = and_(c.sent_at.is_(None), c.claimed_at <= claimed - _CLAIM_LASTS)
-        with self._database.write() as connection:
-            won = connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=list(key), set_={"claimed_at": claimed}, where=abandoned
-                ).returning(c.claimed_at)
-            ).first()
-        return won is not None
+        return bool(self._rows(tables.notifications, *_work(tables.notifications, key)))
 
-    def confirm_notification(self, customer: str, run_id: str, kind: str, address: str) -> None:
-        """Records that a claimed mail was sent."""
-        key = {"customer": customer, "run_id": run_id, "kind": kind, "address": address}
-        sent = now()
-        with self._database.write() as connection:
-            self._upsert(connection, tables.notifications, [key | {"claimed_at": sent, "sent_at": sent}])
+    def record_notification(self, fence: Fence, kind: str, address: str) -> None:
+        """Records that the newest try sent a mail.
 
-    def release_notification(self, customer: str, run_id: str, kind: str, address: str) -> None:
-        """Gives a claim back, because sending failed; anyone may claim the mail again at once."""
-        key = {"customer": customer, "run_id": run_id, "kind": kind, "address": address}
-        claim = [*_work(tables.notifications, key), tables.notifications.c.sent_at.is_(None)]
-        with self._database.write() as connection:
-            connection.execute(tables.notifications.delete().where(*claim))
+        A try that is killed between sending and recording has its mail sent once more by the next try:
+        better twice, under the same Message-ID, than never.
+        """
+        values = {"customer": fence.customer, "run_id": fence.run_id, "kind": kind, "address": address}
+        with self._fenced(fence) as connection:
+            self._upsert(connection, tables.notifications, [values | {"sent_at": now()}])
 
     # -- helpers
 

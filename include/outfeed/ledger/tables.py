@@ -216,7 +216,6 @@ notifications = Table(
     _required("run_id", String),
     _required("kind", String),
     _required("address", String),
-    _required("claimed_at", UtcDateTime),
-    Column("sent_at", UtcDateTime),
+    _required("sent_at", UtcDateTime),
     PrimaryKeyConstraint("customer", "run_id", "kind", "address"),
 )

@@ -99,8 +99,7 @@ def upgrade() -> None:
         sa.Column("run_id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
-        sa.Column("claimed_at", INSTANT, nullable=False),
-        sa.Column("sent_at", INSTANT, nullable=True),
+        sa.Column("sent_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("customer", "run_id", "kind", "address"),
     )
     op.create_table(
