@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from outfeed.errors import Action, ConfigError, SupersededError, TerminalError, TransientError
-from outfeed.ledger import Ledger, store
+from outfeed.ledger import Ledger
 from outfeed.ledger.database import Database
 from outfeed.ledger.records import (
     DeliveryRecord,
@@ -615,61 +615,28 @@ def test_a_place_is_validated_for_one_customer_by_one_run(ledger: Ledger) -> Non
 MAIL = ("acme", "run-1", "delivered", "bi@acme.example")
 
 
-def test_a_mail_is_sent_once(ledger: Ledger) -> None:
+def test_a_mail_is_recorded_as_sent_once_sent(ledger: Ledger) -> None:
     # DX-042
-    assert ledger.claim_notification(*MAIL)
-    assert not ledger.claim_notification(*MAIL)
-    ledger.confirm_notification(*MAIL)
-    assert not ledger.claim_notification(*MAIL)
+    fence = ledger.begin_attempt("acme", "run-1", "notify", "run", "1-a")
+    assert not ledger.notified(*MAIL)
+    ledger.record_notification(fence, MAIL[2], MAIL[3])
+    assert ledger.notified(*MAIL)
     for other in (
         ("other", *MAIL[1:]),
         ("acme", "run-2", *MAIL[2:]),
-        ("acme", "run-1", "failed", MAIL[3]),
+        ("acme", "run-1", "other kind", MAIL[3]),
         (*MAIL[:3], "ops@acme.example"),
     ):
-        assert ledger.claim_notification(*other)
+        assert not ledger.notified(*other)
 
 
-def test_a_mail_that_could_not_be_sent_may_be_claimed_again(ledger: Ledger) -> None:
-    # DX-042
-    assert ledger.claim_notification(*MAIL)
-    ledger.release_notification(*MAIL)
-    assert ledger.claim_notification(*MAIL)
-    ledger.confirm_notification(*MAIL)
-    ledger.release_notification(*MAIL)
-    assert not ledger.claim_notification(*MAIL)
-
-
-def test_the_claim_of_a_dead_sender_ends_after_ten_minutes(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # DX-042
-    clock = DAY
-    monkeypatch.setattr(store, "now", lambda: clock)
-    assert ledger.claim_notification(*MAIL)
-    clock = DAY + dt.timedelta(minutes=9, seconds=59)
-    assert not ledger.claim_notification(*MAIL)
-    clock = DAY + dt.timedelta(minutes=10)
-    assert ledger.claim_notification(*MAIL)
-    assert not ledger.claim_notification(*MAIL)
-    ledger.confirm_notification(*MAIL)
-    clock = DAY + dt.timedelta(days=30)
-    assert not ledger.claim_notification(*MAIL)
-
-
-def _claim(url: str, answers: Any) -> None:
-    answers.put(Ledger(url).claim_notification(*MAIL))
-
-
-def test_one_of_many_processes_gets_to_send(url: str, ledger: Ledger) -> None:
-    # DX-042
-    answers: Any = SPAWN.Queue()
-    senders = [SPAWN.Process(target=_claim, args=(url, answers)) for _ in range(4)]
-    for sender in senders:
-        sender.start()
-    assert sorted(answers.get(timeout=120) for _ in senders) == [False, False, False, True]
-    for sender in senders:
-        sender.join()
+def test_an_older_try_cannot_record_a_mail(ledger: Ledger) -> None:
+    # DX-042, XX-03
+    old = ledger.begin_attempt("acme", "run-1", "notify", "run", "1-a")
+    ledger.begin_attempt("acme", "run-1", "notify", "run", "2-b")
+    with pytest.raises(SupersededError):
+        ledger.record_notification(old, MAIL[2], MAIL[3])
+    assert not ledger.notified(*MAIL)
 
 
 # -- schema

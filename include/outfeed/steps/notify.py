@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
-from outfeed.ledger.records import RunState
+from outfeed.ledger.records import Fence, RunState
 from outfeed.steps.context import RunContext
 from outfeed.steps.outcome import DestinationOutcome, Outcome, read_outcome
 from outfeed.windows import format_instant
@@ -54,7 +54,8 @@ def notify(run: RunContext, send: Callable[[Message], None]) -> dict[str, Any]:
         (a, False) for a in notified.operators
     ]:
         try:
-            sent += _send_once(run, kind, compose(run, outcome, address, for_customer=for_customer), send)
+            message = compose(run, outcome, address, for_customer=for_customer)
+            sent += _send_once(run, fence, kind, message, send)
         except OutfeedError as error:
             log.error("mail to %s failed: %s", address, error)
             failed.append(error)
@@ -71,16 +72,13 @@ def notify(run: RunContext, send: Callable[[Message], None]) -> dict[str, Any]:
     return {"outcome": kind, "mails": sent, "rejected": outcome.rejected}
 
 
-def _send_once(run: RunContext, kind: str, message: Message, send: Callable[[Message], None]) -> int:
-    plan = run.plan
-    if not run.ledger.claim_notification(plan.customer, plan.run_id, kind, message.to):
+def _send_once(
+    run: RunContext, fence: Fence, kind: str, message: Message, send: Callable[[Message], None]
+) -> int:
+    if run.ledger.notified(run.plan.customer, run.plan.run_id, kind, message.to):
         return 0
-    try:
-        send(message)
-    except Exception:
-        run.ledger.release_notification(plan.customer, plan.run_id, kind, message.to)
-        raise
-    run.ledger.confirm_notification(plan.customer, plan.run_id, kind, message.to)
+    send(message)
+    run.ledger.record_notification(fence, kind, message.to)
     return 1
 
 
