@@ -1,0 +1,1 @@
+"""DAGs, timetables and operators in this process, with an Airflow database of their own."""
