@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -30,10 +31,12 @@ USER = "admin"
 HOST = "127.0.0.1"
 
 COMPONENTS = {
-    "api-server": ("api-server",),
-    "scheduler": ("scheduler", "--skip-serve-logs"),
-    "dag-processor": ("dag-processor",),
+    "api-server": ["airflow", "api-server"],
+    "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
+    "dag-processor": ["airflow", "dag-processor"],
 }
+#: Where the connection `smtp_default` of airflow_settings.yaml finds its mail server.
+MAIL_PORT = 8025
 
 
 @dataclasses.dataclass
@@ -46,6 +49,7 @@ class LocalAirflow:
         dags_folder: the DAG bundle.
         settings_file: connections, pools and variables to load at start, or None for none.
         overrides: environment variables that win over those of `env`.
+        mail_port: of a mail server that keeps mails in `<home>/mail`, or None for none.
         die_with_parent: whether the processes end with the one that started them.
     """
 
@@ -54,6 +58,7 @@ class LocalAirflow:
     dags_folder: Path = ROOT / "dags"
     settings_file: Path | None = ROOT / "airflow_settings.yaml"
     overrides: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    mail_port: int | None = MAIL_PORT
     die_with_parent: bool = False
 
     def __post_init__(self) -> None:
@@ -166,18 +171,25 @@ class LocalAirflow:
     def start(self, timeout: float = 180) -> None:
         """All components run and answer; what an earlier start of this home left behind is ended first."""
         end_all(self.home)
+        components = dict(COMPONENTS)
+        _require_free(self.port)
+        if self.mail_port is not None:
+            _require_free(self.mail_port)
+            components["mail"] = ["scripts.mail_sink", str(self.mail_port), str(self.home / "mail")]
         self.prepare()
-        for name, arguments in COMPONENTS.items():
-            spawn(
+        started = {
+            name: spawn(
                 name,
-                [sys.executable, "-m", "airflow", *arguments],
+                [sys.executable, "-m", *arguments],
                 self.env(),
                 home=self.home,
                 cwd=ROOT,
                 die_with_parent=self.die_with_parent,
             )
+            for name, arguments in components.items()
+        }
         try:
-            self._wait_until_healthy(timeout)
+            self._wait_until_healthy(started, timeout)
         except BaseException:
             self.stop()
             raise
@@ -198,12 +210,25 @@ class LocalAirflow:
         """A client, logged in as the admin."""
         return AirflowRest(self.url, USER, self.secrets["password"])
 
-    def _wait_until_healthy(self, timeout: float) -> None:
+    def _wait_until_healthy(self, started: Mapping[str, subprocess.Popen[bytes]], timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while set((health := self.health()).values()) != {"healthy"}:
-            if time.monotonic() > deadline or len(running(self.home)) < len(COMPONENTS):
+            for name, process in started.items():
+                if process.poll() is not None:
+                    raise RuntimeError(f"{name} ended by itself; see {self.home / 'logs' / name}.log")
+            if time.monotonic() > deadline:
                 raise RuntimeError(f"Airflow did not come up: {health}; see {self.home / 'logs'}")
             time.sleep(0.5)
+
+
+def _require_free(port: int) -> None:
+    """Otherwise the health of somebody else's Airflow would be taken for ours."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise RuntimeError(f"port {port} of {HOST} is in use; end what listens there first") from None
 
 
 def _write_private(file: Path, content: dict[str, str]) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule, TaskGroup, task_group
 from outfeed.config.models import WorkOrdersConfig
 from outfeed.errors import TerminalError, TransientError
-from outfeed.windows import local_midnight
 
 from outfeed_airflow.operators.base import PLAN_TASK
 from outfeed_airflow.operators.notify import NotifyOperator
@@ -53,9 +52,10 @@ def build_dag(customer: str, config: WorkOrdersConfig, config_file: str) -> DAG:
     with DAG(
         dag_id=customer,
         schedule=_schedule(config),
-        start_date=local_midnight(config.start_date, config.time_zone),
-        # A scheduler that was down for a week owes the customer seven windows.
-        catchup=True,
+        start_date=config.first_instant,
+        # A scheduler that was down for a week owes the customer seven windows. The timetable sees to that;
+        # Airflow does not let a DAG without a start date say so.
+        catchup=config.first_instant is not None,
         max_active_runs=MAX_ACTIVE_RUNS,
         is_paused_upon_creation=False,
         default_args=_DEFAULTS,
@@ -183,8 +183,8 @@ def _doc(customer: str, config: WorkOrdersConfig, config_file: str) -> str:
             "",
             f"- **State**: {config.state}",
             f"- **Exports**: {config.export_type}, {len(config.site_id)} site(s), as {config.file_format}",
-            f"- **Windows**: {when} in {config.time_zone}, from {config.start_date}, "
-            f"released after {config.release_delay}",
+            f"- **Windows**: {when} in {config.time_zone}, released after {config.release_delay}",
+            f"- **First day**: {config.start_date or 'when it went live'}",
             f"- **Source**: connection `{config.source.connection}`",
             f"- **File**: `{config_file}`",
             "",

@@ -28,7 +28,7 @@ def _delay_text(delay: dt.timedelta) -> str:
 
 
 class ExportWindowTimetable(CronDataIntervalTimetable):
-    """Data intervals are the windows of a `WindowRule`: they abut across changes of the clock (DX-014, XX-02).
+    """Data intervals are the windows of a `WindowRule`: they abut, come summer or winter (DX-014, XX-02).
 
     A run starts `delay` after its window's end, so that late data can arrive.
     """
@@ -55,7 +55,14 @@ class ExportWindowTimetable(CronDataIntervalTimetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """The next window, released `delay` after its end."""
+        """The next window, released `delay` after its end; none is ever left out, whatever `catchup` says.
+
+        A DAG without a start date begins with the last complete window, as seen when it is first scheduled.
+        """
+        restriction = restriction._replace(catchup=True)
+        if last_automated_data_interval is None and restriction.earliest is None:
+            first = self.rule.last_complete(dt.datetime.now(dt.UTC))
+            restriction = restriction._replace(earliest=instance(first.start))
         info = super().next_dagrun_info(
             last_automated_data_interval=last_automated_data_interval, restriction=restriction
         )

@@ -30,12 +30,13 @@ def _windows(infos: list[Any]) -> list[Window]:
     return [Window(info.data_interval.start, info.data_interval.end) for info in infos]
 
 
-def _scheduled(dag: Any, count: int, *, catchup: bool = True) -> list[Any]:
+def _scheduled(dag: Any, count: int) -> list[Any]:
     """The first runs that the scheduler makes, one after the other."""
     from airflow.timetables.base import TimeRestriction
     from pendulum import instance
 
-    restriction = TimeRestriction(earliest=instance(dag.start_date), latest=None, catchup=catchup)
+    earliest = dag.start_date and instance(dag.start_date)
+    restriction = TimeRestriction(earliest=earliest, latest=None, catchup=dag.catchup)
     found: list[Any] = []
     while len(found) < count:
         info = dag.timetable.next_dagrun_info(
@@ -161,15 +162,28 @@ def test_a_manual_run_of_a_one_time_export_has_its_window() -> None:
     assert Window(*interval) == Window(_at(2026, 3, 27, 23), _at(2026, 3, 29, 22))
 
 
-def test_a_scheduler_that_was_down_owes_every_window() -> None:
+@pytest.mark.parametrize("start_date", ["2026-03-01", None])
+def test_a_scheduler_that_was_down_for_a_week_owes_seven_windows(start_date: str | None) -> None:
     # DX-001, DX-018
-    from airflow.timetables.base import TimeRestriction
+    from airflow.timetables.base import DataInterval, TimeRestriction
     from pendulum import instance
 
-    dag = stored(dag_of())
-    restriction = TimeRestriction(earliest=instance(dag.start_date), latest=None, catchup=dag.catchup)
-    last = _scheduled(dag, 10)[-1]
-    info = dag.timetable.next_dagrun_info(
-        last_automated_data_interval=last.data_interval, restriction=restriction
-    )
-    assert info.data_interval.start == last.data_interval.end
+    dag = stored(dag_of(start_date=start_date))
+    rule = WindowRule("0 0 * * *", "Europe/Paris")
+    now = dt.datetime.now(UTC)
+    owed = list(rule.between(now - dt.timedelta(days=9), now))[-7:]
+    last = rule.last_complete(owed[0].start)
+    earliest = dag.start_date and instance(dag.start_date)
+    restriction = TimeRestriction(earliest=earliest, latest=None, catchup=dag.catchup)
+    for window in owed:
+        interval = DataInterval(instance(last.start), instance(last.end))
+        info = dag.timetable.next_dagrun_info(last_automated_data_interval=interval, restriction=restriction)
+        assert _windows([info]) == [window]
+        last = window
+
+
+def test_a_customer_without_a_start_date_begins_with_the_last_complete_window() -> None:
+    # DX-005, DX-018
+    first, second = _windows(_scheduled(stored(dag_of(start_date=None)), 2))
+    assert first == WindowRule("0 0 * * *", "Europe/Paris").last_complete(dt.datetime.now(UTC))
+    assert second.start == first.end
