@@ -4,13 +4,42 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
-from outfeed.connectors.base import ConnectionId, Connector, DestinationOptions
+from outfeed.connectors.base import (
+    Capabilities,
+    Check,
+    ConnectionId,
+    Connector,
+    Credentials,
+    Delivered,
+    DestinationOptions,
+    ExceptionType,
+    Outgoing,
+    RemoteFile,
+    Undelivered,
+    safe_relative_path,
+)
+from outfeed.connectors.sftp_base import SftpBase
+from outfeed.connectors.sftp_file import SftpDelivery
+from outfeed.connectors.sftp_preflight import preflight
+from outfeed.connectors.ssh import Server, connect
+from outfeed.connectors.ssh_pool import LoopThread, SessionPool
+from outfeed.connectors.transfer import FileFault, in_flight
+from outfeed.errors import TerminalError
+
+#: Connections to one server at most: OpenSSH drops new ones from the tenth unauthenticated one on.
+MAX_CONNECTIONS = 8
 
 
 def _as_tuple(value: Any) -> Any:
@@ -115,13 +144,117 @@ class SftpOptions(DestinationOptions):
         absolute = base if base.startswith("/") else f"/~/{base}"
         return f"sftp://{quote(self.username, safe='')}@{host}:{self.sftp_port}{quote(absolute)}"
 
+    def warning(self) -> str | None:
+        """Each receipt says when nobody has vouched for the server's identity (D20)."""
+        if not self.trust_on_first_use:
+            return None
+        return "the server's host key was accepted at the first contact and not confirmed by the customer"
+
+    def server(self) -> Server:
+        """Where to connect to, and which host keys to accept."""
+        home = Path(os.environ.get("OUTFEED_HOME", ".outfeed"))
+        remembered = home / "known_hosts" / f"{self.pool_name()}.pub"
+        return Server(
+            host=self.sftp_host,
+            port=self.sftp_port,
+            username=self.username,
+            host_keys=self.host_public_key,
+            remember=remembered if self.trust_on_first_use else None,
+            location=self.location(),
+        )
+
     def pool_name(self) -> str:
         """One pool per server, so that all that goes to one host is bounded together."""
         return f"destination_sftp_{re.sub(r'[^A-Za-z0-9_.-]', '_', self.sftp_host)}_{self.sftp_port}"
 
 
 class SftpConnector(Connector):
-    """Delivers over SFTP."""
+    """Delivers over SFTP: several connections, several files on each.
+
+    See the base class for the promises. The server is authenticated by its pinned host key before the first
+    byte, we by our key. Where the server can't rename, `capabilities` says so after entry (DX-032).
+    """
 
     type = "sftp"
+    capabilities = Capabilities(atomic="rename", conditional_create=True, checksum=None)
     options_model = SftpOptions
+
+    def __init__(self, options: SftpOptions, credentials: Credentials, *, attempt: str) -> None:
+        super().__init__(options, credentials, attempt=attempt)
+        self._options = options
+        self._server = options.server()
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._thread = LoopThread(self._options.parallel)
+        try:
+            self._thread.run(self._open())
+        except BaseException:
+            self._thread.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: ExceptionType | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._thread.run(self._close())
+        finally:
+            self._thread.close()
+
+    def deliver(self, files: Iterable[Outgoing]) -> Iterator[Delivered | Undelivered]:
+        """See the base class."""
+        return in_flight(files, self._submit, self._options.parallel, self._stop)
+
+    def stat(self, path: str) -> RemoteFile | None:
+        """See the base class."""
+        size = self._thread.run(self._size(safe_relative_path(path)))
+        return None if size is None else RemoteFile(path, size)
+
+    def preflight(self) -> Iterator[Check]:
+        """See the base class; connects by itself, so it is called outside a `with`."""
+        return preflight(
+            self._server, self.credentials, SftpBase(self._options.sftp_remote_path, self.attempt)
+        )
+
+    async def _open(self) -> None:
+        connections = min(-(-self._options.parallel // 4), MAX_CONNECTIONS)
+        per_connection = -(-self._options.parallel // connections)
+        self._base = SftpBase(self._options.sftp_remote_path, self.attempt)
+        self._delivery = SftpDelivery(
+            self._base,
+            read_back=self._options.verify == "read-back",
+            files_per_connection=per_connection,
+            stop=self._stop,
+        )
+        self._sessions = SessionPool(
+            lambda: connect(self._server, self.credentials), connections, per_connection
+        )
+        try:
+            await self._base.prepare(await self._sessions.first())
+        except BaseException:
+            await self._sessions.close()
+            raise
+        self.capabilities = self._base.capabilities
+
+    async def _close(self) -> None:
+        await self._base.clean_up(await self._sessions.first())
+        await self._sessions.close()
+
+    async def _size(self, path: str) -> int | None:
+        attributes = await self._base.attributes(await self._sessions.first(), self._base.path(path))
+        return None if attributes is None else attributes.size
+
+    def _submit(self, file: Outgoing) -> Future[Delivered | Undelivered]:
+        return self._thread.submit(self._deliver(file))
+
+    async def _deliver(self, file: Outgoing) -> Delivered | Undelivered:
+        try:
+            safe_relative_path(file.path)
+        except TerminalError as error:
+            return Undelivered(file.path, error)
+        try:
+            async with self._sessions.lease() as session:
+                return await self._delivery.deliver(session, file)
+        except FileFault as fault:
+            return Undelivered(file.path, fault.error)

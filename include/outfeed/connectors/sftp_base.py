@@ -1,0 +1,242 @@
+"""The base directory of an SFTP destination: folders, this try's temporary names, what rename does."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal
+
+from outfeed.connectors.base import Capabilities
+from outfeed.connectors.ssh import SshSession
+from outfeed.connectors.transfer import TEMPORARY_FOLDER, FileFault, is_leftover, temporary_name
+from outfeed.errors import Action, OutfeedError, SupersededError, TerminalError, TransientError
+
+if TYPE_CHECKING:
+    import asyncssh
+
+#: Requests that are sent together when a folder is emptied.
+_BATCH = 64
+
+
+class SftpBase:
+    """Guarantees that nothing outside the base directory is touched (DX-074), for one try.
+
+    Args:
+        base: base directory as configured.
+        attempt: token of the try.
+    """
+
+    def __init__(self, base: str, attempt: str) -> None:
+        self._base = base.rstrip("/")
+        self._attempt = attempt
+        self._own = temporary_name(attempt)
+        self._numbers = count()
+        self._folders: dict[str, asyncio.Task[None]] = {}
+        self.rename: Literal["refuses", "overwrites", "none"] = "refuses"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this server turned out to be able to."""
+        atomic: Literal["rename", "none"] = "none" if self.rename == "none" else "rename"
+        return Capabilities(atomic=atomic, conditional_create=self.rename != "overwrites", checksum=None)
+
+    def path(self, relative: str = "") -> str:
+        """The path on the server of a path below the base."""
+        return f"{self._base}/{relative}" if relative else self._base or "/"
+
+    def temporary(self, name: str = "") -> str:
+        """The path of a temporary name of this try, or of the folder of them."""
+        folder = self.path(f"{TEMPORARY_FOLDER}/{self._own}")
+        return f"{folder}/{name}" if name else folder
+
+    def next_temporary(self) -> str:
+        """A temporary path that was not given before."""
+        return self.temporary(str(next(self._numbers)))
+
+    # -- before and after the files
+
+    async def prepare(self, session: SshSession) -> None:
+        """Makes this try's folder, removes what dead tries left, and finds out what `rename` does here."""
+        await self.check(session)
+        await self.make_temporary(session)
+        await self._remove_leftovers(session)
+        self.rename = await self.probe_rename(session)
+
+    async def check(self, session: SshSession) -> None:
+        """Raises unless the base is a folder; it is the customer's to create (DX-074)."""
+        attributes = await self.attributes(session, self.path())
+        if attributes is None or not is_folder(attributes):
+            problem = "does not exist" if attributes is None else "is no folder"
+            raise TerminalError(
+                f"the base directory {self.path()} {problem}",
+                where=session.location,
+                action=Action.CUSTOMER,
+                remedy="create it, or correct sftp_remote_path",
+            )
+
+    async def make_temporary(self, session: SshSession) -> None:
+        """Makes this try's temporary folder."""
+        await self._make_folder(session, TEMPORARY_FOLDER)
+        await self._make_folder(session, f"{TEMPORARY_FOLDER}/{self._own}")
+
+    async def probe_rename(self, session: SshSession) -> Literal["refuses", "overwrites", "none"]:
+        """Whether the server can rename, and whether it does so onto a name that exists."""
+        import asyncssh
+
+        first, second, third = (self.temporary(f"probe {name}") for name in "abc")
+        await asyncio.gather(self._touch(session, first), self._touch(session, second))
+        try:
+            if await self._renames(session, first, second):
+                return "overwrites"
+            return "refuses" if await self._renames(session, first, third) else "none"
+        except (asyncssh.Error, OSError) as error:
+            raise session.fault(error, "rename a file") from error
+        finally:
+            await self.remove(session, first, second, third)
+
+    async def _renames(self, session: SshSession, old: str, new: str) -> bool:
+        import asyncssh
+
+        try:
+            await session.ask(session.client.rename(old, new))
+        except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
+            raise
+        except asyncssh.SFTPError:
+            return False
+        return True
+
+    async def _touch(self, session: SshSession, path: str) -> None:
+        handle = await self.create(session, path)
+        await session.ask(handle.close())
+
+    async def _remove_leftovers(self, session: SshSession) -> None:
+        """Removes dead tries' folders, their age by the server's own clock."""
+        own = await self.attributes(session, self.temporary())
+        now = (own and own.mtime) or 0
+        for entry in await self._entries(session, self.path(TEMPORARY_FOLDER)):
+            name = str(entry.filename)
+            age = now - (entry.attrs.mtime or now)
+            if name != self._own and is_leftover(name, self._attempt, age):
+                await self._remove_tree(session, self.path(f"{TEMPORARY_FOLDER}/{name}"))
+
+    async def clean_up(self, session: SshSession) -> bool:
+        """Removes this try's temporary names, and the folder of all tries if it is empty.
+
+        Returns:
+            Whether nothing of this try is left.
+        """
+        import asyncssh
+
+        try:
+            await self._remove_tree(session, self.temporary())
+            await session.ask(session.client.rmdir(self.path(TEMPORARY_FOLDER)))
+        except (asyncssh.SFTPFailure, asyncssh.SFTPDirNotEmpty):
+            # Another try's folder is in there.
+            return await self.attributes(session, self.temporary()) is None
+        except (OutfeedError, asyncssh.Error, OSError):
+            # The connection is gone; the next try removes what is left.
+            return False
+        return True
+
+    # -- folders and names
+
+    async def create(self, session: SshSession, path: str) -> asyncssh.SFTPClientFile[bytes]:
+        """Creates a file that must not exist, for writing."""
+        import asyncssh
+
+        try:
+            return await session.ask(session.client.open(path, "xb", encoding=None, block_size=0))
+        except asyncssh.SFTPNoSuchFile as error:
+            raise await self.fenced(session) from error
+        except (asyncssh.Error, OSError) as error:
+            raise session.fault(error, f"create a file in {path.rpartition('/')[0]}") from error
+
+    async def fenced(self, session: SshSession) -> OutfeedError:
+        """The error when our temporary files are gone: a newer try removed them, or the customer did."""
+        entries = await self._entries(session, self.path(TEMPORARY_FOLDER))
+        names = [str(entry.filename) for entry in entries]
+        if any(name != self._own and is_leftover(name, self._attempt, 0) for name in names):
+            return SupersededError("a newer try of this delivery has taken over", where=session.location)
+        return TransientError(
+            f"the temporary files in {self.temporary()} were removed while we were writing",
+            where=session.location,
+            action=Action.CUSTOMER,
+            remedy=f"retried; if it persists, exclude {TEMPORARY_FOLDER} from clean-up jobs there",
+        )
+
+    async def folder(self, session: SshSession, relative: str) -> None:
+        """Makes a folder below the base and its parents, once per delivery."""
+        if not relative:
+            return
+        task = self._folders.get(relative)
+        if task is None:
+            task = self._folders[relative] = asyncio.create_task(self._make_folders(session, relative))
+        # Several files wait for it: that one of them is cancelled must not end it.
+        await asyncio.shield(task)
+
+    async def _make_folders(self, session: SshSession, relative: str) -> None:
+        await self.folder(session, relative.rpartition("/")[0])
+        await self._make_folder(session, relative)
+
+    async def _make_folder(self, session: SshSession, relative: str) -> None:
+        import asyncssh
+
+        path = self.path(relative)
+        try:
+            await session.ask(session.client.mkdir(path))
+        except (asyncssh.Error, OSError) as error:
+            existing = await self.attributes(session, path)
+            if existing is not None and is_folder(existing):
+                return
+            fault = session.fault(error, f"make the folder {path}")
+            raise (FileFault(fault) if existing is not None else fault) from error
+
+    async def attributes(self, session: SshSession, path: str) -> asyncssh.SFTPAttrs | None:
+        """What the server says of a path, or None if there is nothing."""
+        import asyncssh
+
+        try:
+            return await session.ask(session.client.stat(path))
+        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+            return None
+        except (asyncssh.Error, OSError) as error:
+            raise session.fault(error, f"look at {path}") from error
+
+    async def names(self, session: SshSession) -> int:
+        """How many entries the base directory has."""
+        return len(await self._entries(session, self.path()))
+
+    async def _entries(self, session: SshSession, folder: str) -> list[asyncssh.SFTPName]:
+        import asyncssh
+
+        try:
+            entries = await session.ask(session.client.readdir(folder))
+        except asyncssh.SFTPNoSuchFile:
+            return []
+        except (asyncssh.Error, OSError) as error:
+            raise session.fault(error, f"list {folder}") from error
+        return [entry for entry in entries if entry.filename not in (".", "..")]
+
+    async def _remove_tree(self, session: SshSession, folder: str) -> None:
+        import asyncssh
+
+        entries = await self._entries(session, folder)
+        for start in range(0, len(entries), _BATCH):
+            batch = [f"{folder}/{entry.filename}" for entry in entries[start : start + _BATCH]]
+            await self.remove(session, *batch)
+        try:
+            await session.ask(session.client.rmdir(folder))
+        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied):
+            # Removed by somebody else, or its try is still writing into it.
+            return
+
+    async def remove(self, session: SshSession, *paths: str) -> None:
+        """Removes files; what can't be removed now is met again by the next try."""
+        removals: list[Any] = [session.ask(session.client.remove(path)) for path in paths]
+        await asyncio.gather(*removals, return_exceptions=True)
+
+
+def is_folder(attributes: asyncssh.SFTPAttrs) -> bool:
+    """Whether the attributes are those of a folder."""
+    return stat.S_ISDIR(attributes.permissions or 0)

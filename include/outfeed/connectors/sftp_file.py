@@ -1,0 +1,261 @@
+"""One file to an SFTP server: write aside, compare, give it its name."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Literal
+
+from outfeed.connectors.base import BLOCK_SIZE, Delivered, Outgoing
+from outfeed.connectors.sftp_base import SftpBase, is_folder
+from outfeed.connectors.ssh import SshSession
+from outfeed.connectors.transfer import FileFault, SourceReader, conflict
+from outfeed.errors import Action, TransientError
+
+if TYPE_CHECKING:
+    import asyncssh
+
+#: Write requests in flight per connection, shared by its files: enough to fill a 2 MB channel window.
+WRITES_PER_CONNECTION = 32
+
+
+class SftpDelivery:
+    """Guarantees that a file has its final name only when the server holds all of it (XX-04).
+
+    A file is written under a temporary name, synced where the server offers it, compared by size, and then
+    renamed onto a name that must be free. Requests that need no earlier answer are sent together, so that a
+    small file takes three round trips.
+
+    Args:
+        base: the destination's base directory.
+        read_back: whether each file is read again and its sha256 compared before it gets its name.
+        files_per_connection: how many files share one connection.
+        stop: set when the delivery as a whole has failed.
+    """
+
+    def __init__(
+        self, base: SftpBase, *, read_back: bool, files_per_connection: int, stop: threading.Event
+    ) -> None:
+        self._base = base
+        self._verified: Literal["size", "read-back"] = "read-back" if read_back else "size"
+        self._window = max(2, WRITES_PER_CONNECTION // files_per_connection)
+        self._stop = stop
+        self._can_sync = True
+
+    async def deliver(self, session: SshSession, file: Outgoing) -> Delivered:
+        """Delivers one file.
+
+        Raises:
+            FileFault: this file can't be delivered.
+            OutfeedError: nothing can be delivered any more.
+        """
+        import asyncssh
+
+        reader, first = await asyncio.to_thread(self._open_source, file)
+        try:
+            if self._base.rename == "none":
+                return await self._deliver_in_place(session, file, reader, first)
+            return await self._deliver_aside(session, file, reader, first)
+        except (asyncssh.Error, OSError) as error:
+            raise session.fault(error, f"deliver {file.path}") from error
+        finally:
+            reader.close()
+
+    def _open_source(self, file: Outgoing) -> tuple[SourceReader, bytes]:
+        reader = SourceReader(file, self._stop)
+        try:
+            return reader, reader.block(BLOCK_SIZE)
+        except BaseException:
+            reader.close()
+            raise
+
+    async def _deliver_aside(
+        self, session: SshSession, file: Outgoing, reader: SourceReader, first: bytes
+    ) -> Delivered:
+        aside = self._base.next_temporary()
+        created = _started(self._base.create(session, aside))
+        looked = _started(self._base.attributes(session, self._base.path(file.path)))
+        folder = _started(self._base.folder(session, file.path.rpartition("/")[0]))
+        await asyncio.gather(created, looked, folder, return_exceptions=True)
+        handle = await created
+        try:
+            await folder
+            existing = await looked
+            if existing is not None:
+                return await self._identical(session, file, reader, existing)
+            await self._write(session, aside, handle, reader, first)
+            await self._verify(session, aside, reader)
+            await self._publish(session, aside, file.path)
+        except _NameTakenError as taken:
+            return await self._identical(session, file, reader, taken.existing)
+        else:
+            aside = ""
+            return Delivered(file.path, reader.bytes, reader.sha256, "created", self._verified)
+        finally:
+            if aside:
+                await self._discard(session, handle, aside)
+
+    async def _deliver_in_place(
+        self, session: SshSession, file: Outgoing, reader: SourceReader, first: bytes
+    ) -> Delivered:
+        """For servers that can't rename: creates the final name exclusively; only the marker tells then."""
+        final = self._base.path(file.path)
+        await self._base.folder(session, file.path.rpartition("/")[0])
+        existing = await self._base.attributes(session, final)
+        if existing is not None:
+            return await self._identical(session, file, reader, existing)
+        handle = await self._base.create(session, final)
+        try:
+            await self._write(session, final, handle, reader, first)
+            await self._verify(session, final, reader)
+        except BaseException:
+            await self._discard(session, handle, final)
+            raise
+        return Delivered(file.path, reader.bytes, reader.sha256, "created", self._verified)
+
+    async def _write(
+        self,
+        session: SshSession,
+        path: str,
+        handle: asyncssh.SFTPClientFile[bytes],
+        reader: SourceReader,
+        first: bytes,
+    ) -> None:
+        """Sends the content, syncs and closes; afterwards the size at the server equals ours."""
+        import asyncssh
+
+        requests: deque[asyncio.Task[Any]] = deque()
+        try:
+            written = await self._send(session, handle, reader, first, requests)
+            requests.append(_started(self._sync(session, handle)))
+            requests.append(_started(session.ask(handle.close())))
+            requests.append(_started(session.ask(session.client.stat(path))))
+            size = (await asyncio.gather(*requests))[-1].size
+        except asyncssh.SFTPFailure as error:
+            full = await session.full_disk(self._base.path())
+            raise full or session.fault(error, f"write {path}") from error
+        finally:
+            for request in requests:
+                request.cancel()
+            await asyncio.gather(*requests, return_exceptions=True)
+        if size != written:
+            # A server may answer stat before close has taken effect.
+            size = (await session.ask(session.client.stat(path))).size
+        if size != written:
+            raise TransientError(
+                f"{path} has {size} bytes at the server, not the {written} that were sent",
+                where=session.location,
+                action=Action.CUSTOMER,
+                remedy="retried; if it persists, check the disk and the quota at the destination",
+            )
+
+    async def _send(
+        self,
+        session: SshSession,
+        handle: asyncssh.SFTPClientFile[bytes],
+        reader: SourceReader,
+        block: bytes,
+        requests: deque[asyncio.Task[Any]],
+    ) -> int:
+        """Sends the content with a bounded number of requests in flight; returns its bytes."""
+        written = 0
+        while block:
+            for start in range(0, len(block), session.write_size):
+                if len(requests) >= self._window:
+                    await requests.popleft()
+                piece = block[start : start + session.write_size]
+                requests.append(_started(session.ask(handle.write(piece, written))))
+                written += len(piece)
+            block = b"" if reader.finished else await asyncio.to_thread(reader.block, BLOCK_SIZE)
+        return written
+
+    async def _sync(self, session: SshSession, handle: asyncssh.SFTPClientFile[bytes]) -> None:
+        import asyncssh
+
+        if self._can_sync:
+            try:
+                await session.ask(handle.fsync())
+            except asyncssh.SFTPOpUnsupported:
+                self._can_sync = False
+
+    async def _verify(self, session: SshSession, path: str, reader: SourceReader) -> None:
+        if self._verified == "read-back":
+            digest = await self._remote_sha256(session, path)
+            if digest != reader.sha256:
+                raise TransientError(
+                    f"{path} reads back with sha256 {digest}, not {reader.sha256}",
+                    where=session.location,
+                    action=Action.CUSTOMER,
+                    remedy="retried; if it persists, the server's storage alters files",
+                )
+
+    async def _publish(self, session: SshSession, aside: str, path: str) -> None:
+        """Gives the file its final name, unless something is there."""
+        import asyncssh
+
+        final = self._base.path(path)
+        if self._base.rename == "overwrites":
+            await self._require_free(session, final)
+        try:
+            await session.ask(session.client.rename(aside, final))
+        except asyncssh.SFTPPermissionDenied as error:
+            raise session.fault(error, f"rename a file to {final}") from error
+        except asyncssh.SFTPError as error:
+            await self._require_free(session, final)
+            if await self._base.attributes(session, aside) is None:
+                raise await self._base.fenced(session) from error
+            fault = session.fault(error, f"give a file the name {path}")
+            fault.remedy = "if the server takes no ':' in names, choose filename_style: portable"
+            raise FileFault(fault) from error
+
+    async def _require_free(self, session: SshSession, final: str) -> None:
+        existing = await self._base.attributes(session, final)
+        if existing is not None:
+            raise _NameTakenError(existing)
+
+    async def _identical(
+        self, session: SshSession, file: Outgoing, reader: SourceReader, existing: asyncssh.SFTPAttrs
+    ) -> Delivered:
+        """The result for a name that exists with exactly our content; raises a conflict otherwise."""
+        if file.size is None or existing.size == file.size:
+            await asyncio.to_thread(reader.drain, BLOCK_SIZE)
+        found = f"{existing.size} bytes"
+        if reader.finished and existing.size == reader.bytes and not is_folder(existing):
+            digest = await self._remote_sha256(session, self._base.path(file.path))
+            if digest == reader.sha256:
+                return Delivered(file.path, reader.bytes, digest, "identical", "read-back")
+            found = f"sha256 {digest}"
+        ours = f"{reader.bytes} bytes, sha256 {reader.sha256}" if reader.finished else f"{file.size} bytes"
+        raise conflict(file.path, session.location, found, ours)
+
+    async def _remote_sha256(self, session: SshSession, path: str) -> str:
+        digest = hashlib.sha256()
+        handle = await session.ask(session.client.open(path, "rb", encoding=None))
+        try:
+            offset = 0
+            while block := await session.ask(handle.read(BLOCK_SIZE, offset)):
+                digest.update(block)
+                offset += len(block)
+        finally:
+            await session.ask(handle.close())
+        return digest.hexdigest()
+
+    async def _discard(self, session: SshSession, handle: asyncssh.SFTPClientFile[bytes], path: str) -> None:
+        removal = session.ask(session.client.remove(path))
+        await asyncio.gather(session.ask(handle.close()), removal, return_exceptions=True)
+
+
+class _NameTakenError(Exception):
+    """Something is under the final name."""
+
+    def __init__(self, existing: asyncssh.SFTPAttrs) -> None:
+        self.existing = existing
+        super().__init__()
+
+
+def _started(request: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """A task: requests go out in the order in which their tasks were made."""
+    return asyncio.get_running_loop().create_task(request)

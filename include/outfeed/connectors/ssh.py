@@ -1,0 +1,490 @@
+"""One SSH connection to a customer's server: pinned host key, our key only, and no wait without an end.
+
+Nothing of this machine's user takes part: no ~/.ssh, no known_hosts file, no agent, no password (D20, D21).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from outfeed.connectors.base import Credentials
+from outfeed.errors import Action, ConfigError, OutfeedError, TerminalError, TransientError
+
+if TYPE_CHECKING:
+    import asyncssh
+
+T = TypeVar("T")
+
+#: Seconds for each step up to a usable connection.
+CONNECT_TIMEOUT = 30.0
+
+#: Seconds in which at least one of the outstanding requests of a connection must be answered.
+STALL_TIMEOUT = 120.0
+
+#: The cheapest cipher first; only authenticated or counter mode ones.
+_CIPHERS = [
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes128-ctr",
+    "aes192-ctr",
+    "aes256-ctr",
+]
+
+#: Signature algorithms of plain host keys; SHA-1 is not among them.
+_HOST_KEY_ALGORITHMS = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+]
+
+
+class StepError(Exception):
+    """A step on the way to a connection failed; `found` holds what steps just before it found."""
+
+    def __init__(self, step: str, error: OutfeedError, found: dict[str, str] | None = None) -> None:
+        self.step = step
+        self.error = error
+        self.found = found or {}
+        super().__init__(str(error))
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """Where to connect to, and which host keys are its own.
+
+    Attributes:
+        host_keys: pinned keys in OpenSSH form; empty only with `remember`.
+        remember: file that holds the key of the first contact (trust on first use), or None.
+        location: URI for messages.
+    """
+
+    host: str
+    port: int
+    username: str
+    host_keys: tuple[str, ...]
+    remember: Path | None
+    location: str
+
+    def trusted(self) -> tuple[str, ...]:
+        """The keys to accept; empty means any, which happens only on a first use that an operator allowed."""
+        if self.remember is not None and self.remember.exists():
+            return (self.remember.read_text().strip(),)
+        return self.host_keys
+
+
+class SshSession:
+    """A connection with an SFTP channel, on which every request either progresses or fails.
+
+    Attributes:
+        client: asyncssh's SFTP client; await its calls through `ask` only.
+        write_size: bytes per write request that the server takes.
+    """
+
+    def __init__(
+        self, connection: asyncssh.SSHClientConnection, client: asyncssh.SFTPClient, location: str
+    ) -> None:
+        self.client = client
+        self.location = location
+        self.write_size = min(max(client.limits.max_write_len, 32 * 1024), 256 * 1024)
+        self._connection = connection
+        self._waiting = 0
+        self._progress = time.monotonic()
+        self._stalled = False
+        self._watch = asyncio.create_task(self._watchdog())
+
+    @property
+    def is_openssh(self) -> bool:
+        """Whether the server says that it is OpenSSH."""
+        return "OpenSSH" in str(self._connection.get_extra_info("server_version", ""))
+
+    async def ask(self, request: Awaitable[T]) -> T:
+        """Awaits one request; raises asyncssh's errors, among them ConnectionLost after `STALL_TIMEOUT`."""
+        if self._waiting == 0:
+            self._progress = time.monotonic()
+        self._waiting += 1
+        try:
+            return await request
+        finally:
+            self._waiting -= 1
+            self._progress = time.monotonic()
+
+    async def _watchdog(self) -> None:
+        while True:
+            await asyncio.sleep(STALL_TIMEOUT / 24)
+            if self._waiting and time.monotonic() - self._progress > STALL_TIMEOUT:
+                self._stalled = True
+                self._connection.abort()
+                return
+
+    def fault(self, error: Exception, doing: str) -> OutfeedError:
+        """What an error of a request means for the delivery; `doing` completes 'could not …'."""
+        if self._stalled:
+            return TransientError(
+                f"could not {doing}: the server has not answered for {STALL_TIMEOUT:.0f} s",
+                where=self.location,
+                remedy="retried; if it persists, ask the customer whether the server hangs",
+            )
+        return sftp_fault(error, doing, self.location)
+
+    async def full_disk(self, folder: str) -> OutfeedError | None:
+        """The error to raise if the file system of `folder` is full; SFTP itself has no word for it."""
+        import asyncssh
+
+        try:
+            volume = await self.ask(self.client.statvfs(folder))
+        except (asyncssh.Error, OSError):
+            return None
+        return None if volume.bavail * volume.frsize >= 1 << 20 else _disk_full(self.location)
+
+    async def close(self) -> None:
+        """Ends the connection, politely if the server still answers."""
+        self._watch.cancel()
+        self._connection.close()
+        with contextlib.suppress(TimeoutError, OSError):
+            await asyncio.wait_for(self._connection.wait_closed(), 5)
+            return
+        self._connection.abort()
+
+
+async def connect_steps(
+    server: Server, credentials: Credentials
+) -> AsyncIterator[tuple[str, str | SshSession]]:
+    """Connects in named steps: resolve, connect, host key, authenticate; last comes the session itself.
+
+    Yields:
+        Name of a finished step and what it found; finally `("session", session)`.
+
+    Raises:
+        StepError: names the step; a time-out is told apart from a refusal (DX-087).
+    """
+    addresses = await _resolve(server)
+    yield "resolve", f"{server.host} is {', '.join(sorted({address[4][0] for address in addresses}))}"
+    sock = await _connect(server, addresses)
+    yield "connect", f"port {server.port} accepts connections"
+    connection, shown = await _log_in(server, credentials, sock)
+    yield "host key", shown
+    yield "authenticate", f"{server.username} may log in with our key"
+    yield "session", await _start_sftp(server, connection)
+
+
+async def connect(server: Server, credentials: Credentials) -> SshSession:
+    """A connected session; raises the OutfeedError of the step that failed."""
+    try:
+        async for _, result in connect_steps(server, credentials):
+            if isinstance(result, SshSession):
+                return result
+    except StepError as failed:
+        raise failed.error from failed
+    raise AssertionError("connect_steps ends with a session")
+
+
+async def _resolve(server: Server) -> list[Any]:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            return await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        raise StepError("resolve", _transient(server, "the name server did not answer in time")) from None
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            raise StepError("resolve", _transient(server, "the name server is not available")) from None
+        raise StepError(
+            "resolve",
+            TerminalError(
+                f"could not resolve: there is no host named {server.host}",
+                where=server.location,
+                action=Action.CUSTOMER,
+                remedy="check sftp_host",
+            ),
+        ) from None
+
+
+async def _connect(server: Server, addresses: list[Any]) -> socket.socket:
+    """The first address that accepts; a silent one counts as a firewall that drops our packets."""
+    failure = OSError("no address")
+    for family, kind, protocol, _, address in addresses:
+        sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await asyncio.get_running_loop().sock_connect(sock, address)
+            return sock
+        except OSError as error:
+            sock.close()
+            failure = error
+    raise StepError("connect", _unconnected(server, failure)) from failure
+
+
+def _unconnected(server: Server, error: OSError) -> TransientError:
+    """A time-out told apart from a refusal: they have different causes at the customer's (DX-087)."""
+    if isinstance(error, TimeoutError):
+        what = f"no answer from port {server.port} within {CONNECT_TIMEOUT:.0f} s (time-out)"
+        remedy = "the customer's firewall may drop packets from our addresses: compare its rules"
+    elif isinstance(error, ConnectionRefusedError):
+        what = f"port {server.port} refuses connections"
+        remedy = "the server is down, or sftp_port is wrong, or a firewall rejects us"
+    else:
+        what = error.strerror or type(error).__name__
+        remedy = "check the network between us and the customer"
+    return TransientError(
+        f"could not connect: {what}",
+        where=server.location,
+        action=Action.CUSTOMER,
+        remedy=f"retried; if it persists: {remedy}",
+    )
+
+
+async def _log_in(
+    server: Server, credentials: Credentials, sock: socket.socket
+) -> tuple[asyncssh.SSHClientConnection, str]:
+    import asyncssh
+
+    try:
+        trusted = _trusted_keys(server)
+        key = _private_key(server, credentials)
+        shown: list[asyncssh.SSHKey] = []
+        connection = await asyncssh.run_client(
+            sock,
+            config=None,
+            options=asyncssh.SSHClientConnectionOptions(
+                config=None,
+                host=server.host,
+                port=server.port,
+                username=server.username,
+                client_factory=_pinning_client(trusted, shown),
+                known_hosts=([], [], []),
+                server_host_key_algs=_host_key_algorithms(trusted),
+                client_keys=[key],
+                client_certs=[],
+                agent_path=None,
+                preferred_auth="publickey",
+                gss_host=None,
+                gss_kex=False,
+                encryption_algs=_CIPHERS,
+                compression_algs=["none"],
+                connect_timeout=CONNECT_TIMEOUT,
+                login_timeout=CONNECT_TIMEOUT,
+                keepalive_interval=30,
+                keepalive_count_max=20,
+            ),
+        )
+    except (OSError, asyncssh.Error) as error:
+        sock.close()
+        raise _log_in_error(server, error, trusted, shown, key) from error
+    except BaseException:
+        sock.close()
+        raise
+    return connection, _accepted(server, trusted, shown[0])
+
+
+def _trusted_keys(server: Server) -> list[asyncssh.SSHKey]:
+    import asyncssh
+
+    try:
+        return [asyncssh.import_public_key(line) for line in server.trusted()]
+    except asyncssh.KeyImportError as error:
+        unusable = ConfigError(
+            f"a host key of this destination can't be used: {error}",
+            where=server.location,
+            remedy="copy the whole line again"
+            + (f", or remove {server.remember}" if server.remember else ""),
+        )
+        raise StepError("host key", unusable) from error
+
+
+def _pinning_client(
+    trusted: list[asyncssh.SSHKey], shown: list[asyncssh.SSHKey]
+) -> Callable[[], asyncssh.SSHClient]:
+    import asyncssh
+
+    class PinningClient(asyncssh.SSHClient):  # type: ignore[misc]
+        """Accepts the trusted keys and, on a first use, any; notes what the server showed."""
+
+        def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+            shown.append(key)
+            return not trusted or key in trusted
+
+    return PinningClient
+
+
+def _host_key_algorithms(trusted: list[asyncssh.SSHKey]) -> list[str]:
+    """Kinds of the trusted keys first: a server with several keys then shows the one that we know.
+
+    The others stay, so that a server whose key was replaced by one of another kind shows it, for the message.
+    """
+    kinds = {key.get_algorithm() for key in trusted}
+
+    def known_last(algorithm: str) -> bool:
+        return ("ssh-rsa" if algorithm.startswith("rsa-") else algorithm) not in kinds
+
+    return sorted(_HOST_KEY_ALGORITHMS, key=known_last)
+
+
+def _private_key(server: Server, credentials: Credentials) -> asyncssh.SSHKey:
+    import asyncssh
+
+    text = credentials.extra.get("private_key")
+    if not text:
+        problem = "its extra holds no private_key"
+    else:
+        try:
+            return asyncssh.import_private_key(text, credentials.extra.get("private_key_passphrase"))
+        except asyncssh.KeyEncryptionError:
+            problem = "its private_key is encrypted and private_key_passphrase is missing or wrong"
+        except asyncssh.KeyImportError:
+            problem = "its private_key is no private key in OpenSSH or PEM form"
+    raise StepError(
+        "authenticate",
+        TerminalError(
+            f"could not authenticate: the connection of this destination can't be used: {problem}",
+            where=server.location,
+            action=Action.OPERATOR,
+            remedy="put the private half of the customer's key pair into the connection's extra",
+        ),
+    )
+
+
+def _log_in_error(
+    server: Server,
+    error: Exception,
+    trusted: list[asyncssh.SSHKey],
+    shown: list[asyncssh.SSHKey],
+    key: asyncssh.SSHKey,
+) -> StepError:
+    import asyncssh
+
+    if isinstance(error, asyncssh.HostKeyNotVerifiable) and shown:
+        return StepError("host key", _changed_key(server, trusted, shown[0]))
+    if isinstance(error, asyncssh.PermissionDenied):
+        refused = TerminalError(
+            f"could not authenticate: {server.username} may not log in with our key {key.get_fingerprint()}",
+            where=server.location,
+            action=Action.CUSTOMER,
+            remedy=f"add this line to authorized_keys: {_public_line(key)}",
+        )
+        return StepError("authenticate", refused, {"host key": _judgement(server, trusted, shown[0])})
+    step = "authenticate" if shown else "host key"
+    if isinstance(error, asyncssh.KeyExchangeFailed | asyncssh.ProtocolNotSupported):
+        unusable = TerminalError(
+            f"could not agree on encryption with the server: {error}",
+            where=server.location,
+            action=Action.CUSTOMER,
+            remedy="the server must offer AES-GCM, AES-CTR or ChaCha20, and signatures without SHA-1",
+        )
+        return StepError(step, unusable)
+    if isinstance(error, TimeoutError):
+        return StepError(
+            step, _transient(server, f"the server did not finish the login in {CONNECT_TIMEOUT:.0f} s")
+        )
+    return StepError(step, _transient(server, f"the connection was lost during the login ({_reason(error)})"))
+
+
+def _changed_key(server: Server, trusted: list[asyncssh.SSHKey], shown: asyncssh.SSHKey) -> TerminalError:
+    expected = " or ".join(f"{key.get_algorithm()} {key.get_fingerprint()}" for key in trusted)
+    return TerminalError(
+        f"the server's host key is {shown.get_algorithm()} {shown.get_fingerprint()}, "
+        f"but {expected} was expected; nothing was sent",
+        where=server.location,
+        action=Action.CUSTOMER,
+        remedy="ask the customer by another way whether the key was replaced; if so, set host_public_key to "
+        f"{_public_line(shown)}" + (f" or remove {server.remember}" if server.remember else ""),
+    )
+
+
+def _accepted(server: Server, trusted: list[asyncssh.SSHKey], shown: asyncssh.SSHKey) -> str:
+    """Says how the key was accepted; on a first use, remembers it once the login has succeeded."""
+    if server.remember is not None and not trusted:
+        server.remember.parent.mkdir(parents=True, exist_ok=True)
+        aside = server.remember.with_name(f"{server.remember.name}.{os.getpid()}.{id(shown)}")
+        aside.write_text(f"{_public_line(shown)}\n")
+        aside.replace(server.remember)
+    return _judgement(server, trusted, shown)
+
+
+def _judgement(server: Server, trusted: list[asyncssh.SSHKey], shown: asyncssh.SSHKey) -> str:
+    text = f"{shown.get_algorithm()} {shown.get_fingerprint()}"
+    if server.remember is None:
+        return f"{text} is the expected key"
+    if trusted:
+        return f"{text} is the key of the first contact, but was never confirmed by the customer"
+    return f"{text} is accepted at the first contact; let the customer confirm it: {_public_line(shown)}"
+
+
+async def _start_sftp(server: Server, connection: asyncssh.SSHClientConnection) -> SshSession:
+    import asyncssh
+
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            client = await connection.start_sftp_client()
+    except asyncssh.ChannelOpenError as error:
+        connection.abort()
+        refused = TerminalError(
+            f"the server offers no SFTP to {server.username}: {error}",
+            where=server.location,
+            action=Action.CUSTOMER,
+            remedy="enable the SFTP subsystem for this user",
+        )
+        raise StepError("sftp", refused) from error
+    except (OSError, asyncssh.Error) as error:
+        connection.abort()
+        raise StepError("sftp", _transient(server, f"SFTP did not start ({_reason(error)})")) from error
+    return SshSession(connection, client, server.location)
+
+
+def sftp_fault(error: Exception, doing: str, location: str) -> OutfeedError:
+    """What an SFTP error means: lost connections are transient, refusals are the customer's to solve."""
+    import asyncssh
+
+    if isinstance(error, asyncssh.SFTPPermissionDenied | asyncssh.SFTPWriteProtect):
+        return TerminalError(
+            f"could not {doing}: permission denied",
+            where=location,
+            action=Action.CUSTOMER,
+            remedy="let the user list, create, write and rename files and folders there (DX-086)",
+        )
+    if isinstance(error, asyncssh.SFTPNoSpaceOnFilesystem | asyncssh.SFTPQuotaExceeded):
+        return _disk_full(location)
+    lost = asyncssh.SFTPConnectionLost | asyncssh.SFTPNoConnection
+    if isinstance(error, asyncssh.SFTPError) and not isinstance(error, lost):
+        return TerminalError(
+            f"could not {doing}: the server answers '{_reason(error)}'",
+            where=location,
+            action=Action.CUSTOMER,
+            remedy="see the server's log; a generic failure is often a full disk or quota",
+        )
+    return TransientError(
+        f"could not {doing}: the connection was lost ({_reason(error)})", where=location, remedy="retried"
+    )
+
+
+def _disk_full(location: str) -> TerminalError:
+    return TerminalError(
+        "the disk or the quota at the destination is full",
+        where=location,
+        action=Action.CUSTOMER,
+        remedy="free space at the destination, then clear the task",
+    )
+
+
+def _transient(server: Server, what: str) -> TransientError:
+    return TransientError(what, where=server.location, remedy="retried; if it persists, ask the customer")
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "reason", "") or getattr(error, "strerror", "") or type(error).__name__)
+
+
+def _public_line(key: asyncssh.SSHKey) -> str:
+    return " ".join(key.export_public_key().decode().split()[:2])
