@@ -11,7 +11,7 @@ from typing import Any
 
 from outfeed.config.models import CustomerConfig, WorkOrdersConfig
 from outfeed.ledger import Ledger
-from outfeed.windows import Window, WindowRule, local_midnight
+from outfeed.windows import Window, WindowRule
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def _late_of(customer: str, config: CustomerConfig, ledger: Ledger, now: dt.date
     if config.state != "live" or not isinstance(config, WorkOrdersConfig):
         return
     due = now - config.release_delay - LATE_AFTER
-    for window in _expected(config, due, now):
+    for window in _expected(config, _first_expected(customer, config, ledger, now), due):
         for destination in config.destinations:
             receipts = ledger.deliveries_of_window(
                 customer, destination.location(), config.export_type, window.start, window.end
@@ -96,12 +96,19 @@ def _late_of(customer: str, config: CustomerConfig, ledger: Ledger, now: dt.date
                 yield LateWindow(customer, destination.name, window)
 
 
-def _expected(config: WorkOrdersConfig, due: dt.datetime, now: dt.datetime) -> Iterator[Window]:
+def _first_expected(customer: str, config: CustomerConfig, ledger: Ledger, now: dt.datetime) -> dt.datetime:
+    """From when on windows are missed; a customer without a start date begins with its first run."""
+    look_back = now - LOOK_BACK
+    if config.first_instant is not None:
+        return max(config.first_instant, look_back)
+    return min((run.start for run in ledger.runs(customer, start=look_back)), default=now)
+
+
+def _expected(config: WorkOrdersConfig, first: dt.datetime, due: dt.datetime) -> Iterator[Window]:
     if config.once_window is not None:
         if config.once_window.end <= due:
             yield config.once_window
         return
     rule: WindowRule | None = config.rule
     if rule is not None:
-        first = max(local_midnight(config.start_date, config.time_zone), now - LOOK_BACK)
         yield from rule.between(first, due)
