@@ -38,6 +38,21 @@ class FilenameStyle(StrEnum):
     PORTABLE = "portable"
 
 
+@dataclasses.dataclass(frozen=True)
+class OurSide:
+    """What a customer must know of us to let us in; nothing of it is secret.
+
+    Attributes:
+        public_key: one line of OpenSSH, the public half of the key pair that we log in with.
+        address_ranges: the networks that we connect from, in CIDR notation.
+        google_project: the Google Cloud project of our service accounts.
+    """
+
+    public_key: str | None = None
+    address_ranges: tuple[str, ...] = ()
+    google_project: str | None = None
+
+
 class DestinationOptions(BaseModel):
     """What the customer YAML says of one destination; each connector adds its own fields.
 
@@ -76,6 +91,14 @@ class DestinationOptions(BaseModel):
     def warning(self) -> str | None:
         """What each delivery's record must warn of, such as an unpinned host key (D20)."""
         return None
+
+    def name_problem(self, customer: str) -> str | None:
+        """Why a customer's name does not serve at this kind of destination; None if it does (D33)."""
+        return None
+
+    def onboarding(self, customer: str, ours: OurSide) -> dict[str, list[str]]:
+        """What we hand over and what the customer prepares: lines by title, in order (DX-057, DX-080)."""
+        return {}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,10 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field, field_validator
 
-from outfeed.connectors.base import ConnectionId, Connector, DestinationOptions
+from outfeed.connectors.base import ConnectionId, Connector, DestinationOptions, OurSide
+
+#: All that we ever need on a customer's bucket (DX-058 to DX-062).
+PERMISSIONS = ("storage.objects.create", "storage.objects.list", "storage.objects.get", "storage.buckets.get")
 
 
 def _bucket_problem(bucket: str) -> str | None:
@@ -70,6 +73,29 @@ class GcsOptions(DestinationOptions):
     def pool_name(self) -> str:
         """One pool per bucket: the service itself is too large to be bounded by us."""
         return f"destination_gcs_{self.bucket}"
+
+    def name_problem(self, customer: str) -> str | None:
+        """A service account's id has 6 to 30 characters, and Google allows no underscore (D33, DX-057)."""
+        account = _service_account_id(customer)
+        if re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", account):
+            return None
+        return (
+            f"{account!r} can't be a Google service account: "
+            "6 to 30 lower-case letters, digits and '-', not ending in '-'"
+        )
+
+    def onboarding(self, customer: str, ours: OurSide) -> dict[str, list[str]]:
+        """Our service account and the four permissions that it needs (DX-057 to DX-061)."""
+        project = ours.google_project or "<project>"
+        account = f"{_service_account_id(customer)}@{project}.iam.gserviceaccount.com"
+        return {
+            "Our service account": [account],
+            f"Permissions that it needs on the bucket {self.bucket}": list(PERMISSIONS),
+        }
+
+
+def _service_account_id(customer: str) -> str:
+    return f"customer-{customer}"
 
 
 class GcsConnector(Connector):

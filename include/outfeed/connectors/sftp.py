@@ -25,6 +25,7 @@ from outfeed.connectors.base import (
     Delivered,
     DestinationOptions,
     ExceptionType,
+    OurSide,
     Outgoing,
     RemoteFile,
     Undelivered,
@@ -149,6 +150,23 @@ class SftpOptions(DestinationOptions):
         if not self.trust_on_first_use:
             return None
         return "the server's host key was accepted at the first contact and not confirmed by the customer"
+
+    def onboarding(self, customer: str, ours: OurSide) -> dict[str, list[str]]:
+        """Our public key, the networks that we connect from, and the customer's steps (DX-080 to DX-087)."""
+        where = f"{self.username}@{self.sftp_host}, port {self.sftp_port}"
+        keys = [f"pinned: {key}" for key in self.host_public_key]
+        return {
+            "You gave us": [where, f"base directory {self.sftp_remote_path}", *(keys or ["no host key"])],
+            "Our SSH public key, a line for authorized_keys": [
+                ours.public_key or f"<public half of the key in Airflow connection {self.connection}>"
+            ],
+            "We connect from": list(ours.address_ranges) or ["<our address ranges>"],
+            "You prepare": [
+                f"a user {self.username} that may log in with our key, and needs no password and no shell",
+                f"the right to list, create, write and rename below {self.sftp_remote_path}",
+                f"a firewall that lets our networks reach port {self.sftp_port}",
+            ],
+        }
 
     def server(self) -> Server:
         """Where to connect to, and which host keys to accept."""
