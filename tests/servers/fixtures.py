@@ -6,7 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.gcs import GcsServer, gcs_server
 from tests.servers.postgres import PostgresServer, postgres_server
+from tests.servers.s3 import S3Server, s3_server
+from tests.servers.smtp import SmtpSink, smtp_sink
+from tests.servers.sshd import SshServer, ssh_server
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +18,37 @@ def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server; make a database of your own with `create_database`."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def sshd() -> Iterator[SshServer]:
+    """An OpenSSH server; make a base directory of your own with `make_base`."""
+    with ssh_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[GcsServer]:
+    """A Google Cloud Storage stand-in; make a bucket of your own with `make_bucket`."""
+    with gcs_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server; make a bucket of your own with `make_bucket`."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _smtp() -> Iterator[SmtpSink]:
+    with smtp_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def smtp(_smtp: SmtpSink) -> SmtpSink:
+    """A mail server, empty at the start of each test."""
+    _smtp.clear()
+    return _smtp

