@@ -59,7 +59,7 @@ def running(home: Path) -> set[int]:
     return found
 
 
-def end_all(home: Path, grace: float = 10) -> None:
+def end_all(home: Path, grace: float = 5) -> None:
     """No process of this home is left: those that ignore SIGTERM for `grace` seconds are killed."""
     for record in _records(home):
         if record["pid"] in running(home):
