@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from typing import Literal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from types import TracebackType
+from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, Field, field_validator
 
-from outfeed.connectors.base import ConnectionId, Connector, DestinationOptions, OurSide
+from outfeed.connectors.base import (
+    Capabilities,
+    Check,
+    ConnectionId,
+    Connector,
+    Credentials,
+    Delivered,
+    DestinationOptions,
+    ExceptionType,
+    OurSide,
+    Outgoing,
+    RemoteFile,
+    Undelivered,
+    safe_relative_path,
+)
+from outfeed.connectors.gcs_client import TIMEOUT, open_client, translated
+from outfeed.connectors.transfer import (
+    SourceReader,
+    Step,
+    conflict,
+    deliver_in_threads,
+    run_steps,
+    temporary_name,
+)
+from outfeed.errors import OutfeedError, TerminalError, TransientError
 
 #: All that we ever need on a customer's bucket (DX-058 to DX-062).
 PERMISSIONS = ("storage.objects.create", "storage.objects.list", "storage.objects.get", "storage.buckets.get")
+
+#: Bytes of one request: smaller files go in one, larger ones resumably in several.
+CHUNK_SIZE = 8 << 20
+
+#: Folder below the prefix for the object that a preflight creates.
+PREFLIGHT_FOLDER = ".outfeed-preflight"
+
+_CONTENT = b"Outfeed was here.\n"
 
 
 def _bucket_problem(bucket: str) -> str | None:
@@ -99,7 +137,203 @@ def _service_account_id(customer: str) -> str:
 
 
 class GcsConnector(Connector):
-    """Delivers to Google Cloud Storage."""
+    """Delivers to a bucket with no more than the four `PERMISSIONS` (DX-062).
+
+    See the base class for the promises. An object appears whole or not at all, and only if its name is free
+    (`ifGenerationMatch=0`, D27); its CRC32C as the service computed it equals ours.
+    """
 
     type = "gcs"
+    capabilities = Capabilities(atomic="put", conditional_create=True, checksum="crc32c")
     options_model = GcsOptions
+
+    def __init__(self, options: GcsOptions, credentials: Credentials, *, attempt: str) -> None:
+        super().__init__(options, credentials, attempt=attempt)
+        self._options = options
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._bucket = self._open_bucket()
+        with self._faults("get the bucket", "storage.buckets.get"):
+            self._bucket.reload(timeout=TIMEOUT)
+        return self
+
+    def __exit__(
+        self, kind: ExceptionType | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bucket.client.close()
+
+    def deliver(self, files: Iterable[Outgoing]) -> Iterator[Delivered | Undelivered]:
+        """See the base class; `verified` is `crc32c`."""
+        return deliver_in_threads(files, self._deliver, self._options.parallel, self._stop)
+
+    def stat(self, path: str) -> RemoteFile | None:
+        """See the base class; the checksum is the CRC32C in base64, as the service reports it."""
+        with self._faults(f"look at {path}", "storage.objects.get"):
+            blob = self._bucket.get_blob(self._name(safe_relative_path(path)), timeout=TIMEOUT)
+        return None if blob is None else RemoteFile(path, blob.size, blob.crc32c)
+
+    def preflight(self) -> Iterator[Check]:
+        """Tries each of the four permissions; says so when its test object has to stay (DX-058 to 061)."""
+        self._bucket = self._open_bucket()
+        name = self._name(f"{PREFLIGHT_FOLDER}/{temporary_name(self.attempt)}")
+        create, listing, read, get = PERMISSIONS
+        try:
+            yield from run_steps(
+                [
+                    Step(get, partial(self._try, get, self._check_bucket)),
+                    Step(listing, partial(self._try, listing, self._check_list)),
+                    Step(create, partial(self._try, create, partial(self._check_create, name))),
+                    Step(read, partial(self._try, read, partial(self._check_get, name)), (create,)),
+                    Step("clean up", partial(self._clean_up, name), (create,)),
+                ]
+            )
+        finally:
+            self._bucket.client.close()
+
+    def _open_bucket(self) -> Any:
+        """The bucket, without a request."""
+        return open_client(self._options, self.credentials).bucket(self._options.bucket)
+
+    def _name(self, path: str) -> str:
+        return f"{self._options.prefix}{path}"
+
+    def _faults(self, doing: str, permission: str) -> AbstractContextManager[None]:
+        return translated(doing, permission, self._options.location())
+
+    # -- one file
+
+    def _deliver(self, file: Outgoing) -> Delivered:
+        reader = SourceReader(file, self._stop)
+        try:
+            stream = _Upload(reader)
+            if not stream.is_small and (existing := self._existing(file)) is not None:
+                return self._identical(file, stream, existing)
+            return self._create(file, stream)
+        finally:
+            reader.close()
+
+    def _create(self, file: Outgoing, stream: _Upload) -> Delivered:
+        from google.api_core.exceptions import PreconditionFailed
+
+        blob = self._bucket.blob(self._name(file.path), chunk_size=CHUNK_SIZE)
+        with self._faults(f"create {file.path}", "storage.objects.create"):
+            try:
+                blob.upload_from_file(
+                    stream,
+                    size=stream.reader.bytes if stream.is_small else file.size,
+                    content_type=file.content_type,
+                    if_generation_match=0,
+                    checksum="crc32c",
+                    timeout=TIMEOUT,
+                )
+            except PreconditionFailed:
+                existing = self._existing(file)
+                if existing is None:
+                    raise
+                return self._identical(file, stream, existing)
+        if (blob.size, blob.crc32c) != (stream.reader.bytes, stream.crc32c):
+            raise TransientError(
+                f"{file.path} arrived as {blob.size} bytes with CRC32C {blob.crc32c}, not as "
+                f"{stream.reader.bytes} bytes with {stream.crc32c}",
+                where=self._options.location(),
+                remedy="retried under another name",
+            )
+        return Delivered(file.path, stream.reader.bytes, stream.reader.sha256, "created", "crc32c")
+
+    def _existing(self, file: Outgoing) -> Any | None:
+        with self._faults(f"look at {file.path}", "storage.objects.get"):
+            return self._bucket.get_blob(self._name(file.path), timeout=TIMEOUT)
+
+    def _identical(self, file: Outgoing, stream: _Upload, existing: Any) -> Delivered:
+        """The result for a name that exists with exactly our content; raises a conflict otherwise."""
+        stream.drain()
+        ours = (stream.reader.bytes, stream.crc32c)
+        if (existing.size, existing.crc32c) != ours:
+            found = f"{existing.size} bytes, CRC32C {existing.crc32c}"
+            raise conflict(file.path, self._options.location(), found, f"{ours[0]} bytes, {ours[1]}")
+        return Delivered(file.path, stream.reader.bytes, stream.reader.sha256, "identical", "crc32c")
+
+    # -- preflight
+
+    def _try(self, permission: str, run: Callable[[], str]) -> str:
+        with self._faults(f"use {permission}", permission):
+            return run()
+
+    def _check_bucket(self) -> str:
+        self._bucket.reload(timeout=TIMEOUT)
+        return f"the bucket {self._options.bucket} exists"
+
+    def _check_list(self) -> str:
+        found = self._bucket.client.list_blobs(
+            self._bucket, prefix=self._options.prefix, max_results=1, timeout=TIMEOUT
+        )
+        return "the prefix holds objects" if any(True for _ in found) else "the prefix is empty"
+
+    def _check_create(self, name: str) -> str:
+        self._bucket.blob(name).upload_from_string(
+            _CONTENT, content_type="text/plain", if_generation_match=0, timeout=TIMEOUT
+        )
+        return f"created {name}"
+
+    def _check_get(self, name: str) -> str:
+        content = self._bucket.blob(name).download_as_bytes(timeout=TIMEOUT)
+        if content != _CONTENT:
+            raise TerminalError(f"{name} reads back differently", where=self._options.location())
+        return "read the same bytes back"
+
+    def _clean_up(self, name: str) -> str:
+        from google.api_core.exceptions import Forbidden
+
+        try:
+            with self._faults("remove the test object", "storage.objects.delete"):
+                try:
+                    self._bucket.blob(name).delete(timeout=TIMEOUT)
+                except Forbidden:
+                    return f"{name} stays: we may not delete, which is as it should be; the customer may"
+        except OutfeedError as error:
+            return f"{name} stays: {error.what}"
+        return "nothing was left behind"
+
+
+class _Upload:
+    """A source as the stream that Google's client wants; its first chunk is read at once.
+
+    Attributes:
+        is_small: the whole content is in the first chunk, so one request sends it.
+    """
+
+    def __init__(self, reader: SourceReader) -> None:
+        import google_crc32c
+
+        self.reader = reader
+        library: Any = google_crc32c  # it has no annotations
+        self._crc32c = library.Checksum()
+        self._first = self._block(CHUNK_SIZE)
+        self._position = 0
+        self.is_small = reader.finished
+
+    @property
+    def crc32c(self) -> str:
+        """Of all that has been read, in base64 as the service reports it."""
+        return base64.b64encode(self._crc32c.digest()).decode()
+
+    def tell(self) -> int:
+        """How much was handed out."""
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; the client asks for whole chunks, and a shorter one only at the end."""
+        block, self._first = self._first or self._block(size), b""
+        self._position += len(block)
+        return block
+
+    def drain(self) -> None:
+        """Reads to the end, for the digests alone."""
+        while not self.reader.finished:
+            self._block(CHUNK_SIZE)
+
+    def _block(self, size: int) -> bytes:
+        block = self.reader.block(size)
+        self._crc32c.update(block)
+        return block
