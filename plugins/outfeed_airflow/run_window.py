@@ -17,7 +17,7 @@ from outfeed_airflow.timetable import window_at
 def run_reason(dag_run: Any, params: Mapping[str, Any]) -> Reason:
     """Scheduled and backfill runs are known by their type; for a manual one the form says it."""
     kinds = {"scheduled": Reason.SCHEDULED, "backfill": Reason.BACKFILL}
-    return kinds.get(str(dag_run.run_type)) or Reason(params["reason"])
+    return kinds.get(dag_run.run_type.value) or Reason(params["reason"])
 
 
 def run_window(config: WorkOrdersConfig, dag_run: Any, params: Mapping[str, Any], now: dt.datetime) -> Window:
@@ -41,7 +41,7 @@ def run_window(config: WorkOrdersConfig, dag_run: Any, params: Mapping[str, Any]
 
 def _asked_window(dag_run: Any, params: Mapping[str, Any]) -> Window | None:
     start, end = params["window_start"], params["window_end"]
-    if str(dag_run.run_type) != "manual" or (not start and not end):
+    if dag_run.run_type.value != "manual" or (not start and not end):
         return None
     if not start or not end:
         raise ConfigError(

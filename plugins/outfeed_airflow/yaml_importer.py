@@ -6,7 +6,6 @@ files only; `install` closes both gaps. Airflow 3.4 makes the same idea official
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 #: Folder in a DAG bundle whose YAML files are customers.
 CUSTOMERS_FOLDER = "customers"
-
-_CUSTOMER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class CustomerYamlImporter(AbstractDagImporter):
@@ -78,12 +75,6 @@ def _customer_dag(path: Path, shown: str) -> DAG:
     if path.suffix != ".yaml":
         raise ConfigError(
             "a customer's file must end in .yaml", where=shown, remedy=f"rename it to {path.stem}.yaml"
-        )
-    if not _CUSTOMER_NAME.fullmatch(path.stem):
-        raise ConfigError(
-            f"{path.stem!r} can't be a customer's name",
-            where=shown,
-            remedy="rename the file: lower-case letters, digits, '-' and '_', at most 63",
         )
     return build_dag(path.stem, load_config(path), shown)
 

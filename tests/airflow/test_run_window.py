@@ -22,8 +22,10 @@ NOTHING: dict[str, Any] = {"window_start": None, "window_end": None, "reason": "
 
 
 def _run(kind: str, window: Window | None = None, **values: Any) -> Any:
+    from airflow.utils.types import DagRunType
+
     given = {
-        "run_type": kind,
+        "run_type": DagRunType(kind),
         "logical_date": window and window.start,
         "data_interval_start": window and window.start,
         "data_interval_end": window and window.end,

@@ -38,28 +38,31 @@ class PlanOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[Group]:
         """Plans the run and brings the ledger's tables up to date."""
-        from outfeed.steps.start import start
+        from outfeed.steps.start import RunRequest, start
 
         params, dag_run = context["params"], context["dag_run"]
         attempt = attempt_token(context)
-        run_id = library_run_id(dag_run)
-        staging = Staging(resolve.staging_root() / self.customer / path_component(run_id), attempt)
+        request = RunRequest(
+            customer=self.customer,
+            window=run_window(self.config, dag_run, params, dt.datetime.now(dt.UTC)),
+            run_id=library_run_id(dag_run),
+            reason=run_reason(dag_run, params),
+            sites=params["sites"],
+            destinations=params["destinations"],
+        )
+        folder = resolve.staging_root() / self.customer / path_component(request.run_id)
+        staging = Staging(folder, attempt)
         with resolve.ledger() as ledger:
             ledger.migrate()
             plan = start(
-                customer=self.customer,
+                request,
                 config=self.config,
                 config_file=self.config_file,
-                window=run_window(self.config, dag_run, params, dt.datetime.now(dt.UTC)),
-                run_id=run_id,
-                reason=run_reason(dag_run, params),
-                sites=params["sites"],
-                destinations=params["destinations"],
                 staging=staging,
                 ledger=ledger,
                 attempt=attempt,
             )
-        context["ti"].xcom_push(STAGING_KEY, str(staging.root))
+        context["ti"].xcom_push(STAGING_KEY, str(folder))
         return groups(plan)
 
 
