@@ -81,7 +81,9 @@ class SftpOptions(DestinationOptions):
         description="Base directory of all files; a relative one begins at the login directory (DX-074).",
     )
     username: str = Field(min_length=1, max_length=128, description="DX-077.")
-    host_public_key: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
+    host_public_key: Annotated[
+        tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | tuple[str, ...])
+    ] = Field(
         default=(),
         validation_alias=AliasChoices("host_public_key", "host public key"),
         description="The server's public host key, `ssh-ed25519 AAAA…`; a list while a key rotates (DX-076).",

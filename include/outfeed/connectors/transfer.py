@@ -89,14 +89,14 @@ class SourceReader:
             raise CancelledError
         try:
             block = self._fill(size)
-            self._carried = self._stream.read(1)
+            self.bytes += len(block)
+            ended = self._at_end(short=len(block) < size)
         except OutfeedError as error:
             raise FileFault(error) from error
         except OSError as error:
             raise self._unreadable(error) from error
-        self.bytes += len(block)
         self._sha256.update(block)
-        self.finished = not self._carried
+        self.finished = ended
         self._compare()
         return block
 
@@ -109,8 +109,18 @@ class SourceReader:
         """Closes the source."""
         self._stream.close()
 
+    def _at_end(self, *, short: bool) -> bool:
+        """Whether nothing follows; looks ahead only where the declared size does not tell."""
+        if short:
+            return True
+        if self._outgoing.size is not None and self.bytes < self._outgoing.size:
+            return False
+        self._carried = self._stream.read(1)
+        return not self._carried
+
     def _fill(self, size: int) -> bytes:
-        parts, missing = [self._carried], size - len(self._carried)
+        parts, missing = [self._carried] if self._carried else [], size - len(self._carried)
+        self._carried = b""
         while missing > 0:
             part = self._stream.read(missing)
             if not part:

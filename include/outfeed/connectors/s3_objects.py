@@ -1,0 +1,240 @@
+"""The objects below a prefix of a bucket: conditional create in one request or in parts, and looking."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from outfeed.connectors.base import BLOCK_SIZE, Credentials, Outgoing
+from outfeed.connectors.s3_client import is_missing, is_taken, open_client, translated
+from outfeed.connectors.transfer import SourceReader
+from outfeed.errors import Action, OutfeedError, TerminalError
+
+if TYPE_CHECKING:
+    from outfeed.connectors.s3 import S3Options
+
+#: Bytes held per file in flight, and so of one request; a file of at most so many goes in one.
+PART_SIZE = 8 << 20
+
+#: S3 takes 10,000 parts.
+_MAX_PARTS = 9_900
+
+#: A file of unknown size gets larger parts the longer it grows, so that 5 TB fit.
+_PARTS_PER_SIZE = 1_000
+
+_CONTENT = b"Outfeed was here.\n"
+
+
+def part_size(size: int | None) -> int:
+    """Bytes per part, so that a file of this size needs no more parts than S3 takes."""
+    return max(PART_SIZE, -(-(size or 0) // _MAX_PARTS))
+
+
+def whole_sha256(head: dict[str, Any]) -> str | None:
+    """The hex SHA-256 of the whole object, where the store reports one; that of parts is none."""
+    checksum = head.get("ChecksumSHA256")
+    if not checksum or "-" in checksum or head.get("ChecksumType") == "COMPOSITE":
+        return None
+    return base64.b64decode(checksum).hex()
+
+
+class S3Objects:
+    """Guarantees that no request creates an object over another one."""
+
+    def __init__(self, options: S3Options, credentials: Credentials) -> None:
+        self._location = options.location()
+        self._bucket = options.s3_bucket
+        self._prefix = options.s3_key_prefix
+        self._checksums = options.checksum_mode == "when_supported"
+        with translated("open a client", self._location):
+            self._client = open_client(options, credentials)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def _object(self, path: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": f"{self._prefix}{path}"}
+
+    def _digest(self, content: bytes) -> dict[str, str]:
+        """The argument by which the service checks what it received."""
+        if self._checksums:
+            return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(content).digest()).decode()}
+        digest = hashlib.md5(content, usedforsecurity=False).digest()
+        return {"ContentMD5": base64.b64encode(digest).decode()}
+
+    # -- creating
+
+    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> str | None:
+        """Creates an object in one request; returns its checksum, or None if the name is taken."""
+        from botocore.exceptions import ClientError
+
+        with translated(f"create {file.path}", self._location):
+            try:
+                self._client.put_object(
+                    **self._object(file.path),
+                    **self._digest(content),
+                    Body=content,
+                    ContentType=file.content_type,
+                    IfNoneMatch="*",
+                )
+            except ClientError as error:
+                if is_taken(error):
+                    return None
+                raise
+        return base64.b64encode(bytes.fromhex(reader.sha256)).decode()
+
+    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> str | None:
+        """Creates an object from parts; returns its composite checksum, or None if the name is taken."""
+        if self._seen(file.path):
+            return None
+        self._abort_older(file.path)
+        algorithm = {"ChecksumAlgorithm": "SHA256"} if self._checksums else {}
+        with translated(f"create {file.path}", self._location):
+            upload = self._client.create_multipart_upload(
+                **self._object(file.path), **algorithm, ContentType=file.content_type
+            )["UploadId"]
+        try:
+            with translated(f"create {file.path}", self._location):
+                return self._send_parts(file, first, reader, size, upload)
+        except BaseException:
+            self._abort(file.path, upload)
+            raise
+
+    def _send_parts(
+        self, file: Outgoing, block: bytes, reader: SourceReader, size: int, upload: str
+    ) -> str | None:
+        from botocore.exceptions import ClientError
+
+        parts: list[dict[str, Any]] = []
+        digests = hashlib.sha256()
+        while block:
+            number = len(parts) + 1
+            digest = self._digest(block)
+            answer = self._client.upload_part(
+                **self._object(file.path), **digest, UploadId=upload, PartNumber=number, Body=block
+            )
+            kept = {name: value for name, value in digest.items() if name == "ChecksumSHA256"}
+            parts.append({"PartNumber": number, "ETag": answer["ETag"], **kept})
+            digests.update(hashlib.sha256(block).digest())
+            grown = size if file.size is not None else size << (number // _PARTS_PER_SIZE)
+            block = reader.block(grown)
+        try:
+            self._client.complete_multipart_upload(
+                **self._object(file.path), UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+            )
+        except ClientError as error:
+            if not is_taken(error):
+                raise
+            self._abort(file.path, upload)
+            return None
+        return f"{base64.b64encode(digests.digest()).decode()}-{len(parts)}"
+
+    def _seen(self, path: str) -> bool:
+        """Whether the name is known to be taken, before much is sent for nothing."""
+        try:
+            return self.head(path) is not None
+        except TerminalError:
+            # Without the right to list, the service answers 403 for what does not exist.
+            return False
+
+    def _abort_older(self, path: str) -> None:
+        """Ends uploads of the same object that dead tries left; a try that still lives is stopped by it."""
+        with contextlib.suppress(OutfeedError), translated("list unfinished uploads", self._location):
+            key = self._object(path)["Key"]
+            listed = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key)
+            for upload in listed.get("Uploads", []):
+                if upload["Key"] == key:
+                    self._abort(path, upload["UploadId"])
+
+    def _abort(self, path: str, upload: str) -> None:
+        """Frees what was sent; without the right to, the customer's lifecycle rule does."""
+        with contextlib.suppress(OutfeedError), translated("abort an upload", self._location):
+            self._client.abort_multipart_upload(**self._object(path), UploadId=upload)
+
+    # -- looking
+
+    def head(self, path: str) -> dict[str, Any] | None:
+        """What the store says of an object, or None."""
+        from botocore.exceptions import ClientError
+
+        mode = {"ChecksumMode": "ENABLED"} if self._checksums else {}
+        with translated(f"look at {path}", self._location):
+            try:
+                found: dict[str, Any] = self._client.head_object(**self._object(path), **mode)
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+        return found
+
+    def remote_sha256(self, path: str) -> str:
+        """The hex SHA-256 of an object, by reading it."""
+        digest = hashlib.sha256()
+        with translated(f"read {path}", self._location):
+            body = self._client.get_object(**self._object(path))["Body"]
+            for block in body.iter_chunks(BLOCK_SIZE):
+                digest.update(block)
+        return digest.hexdigest()
+
+    # -- preflight
+
+    def try_list(self) -> str:
+        """Lists the prefix."""
+        with translated("list the prefix", self._location):
+            found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        return "the prefix holds objects" if found.get("KeyCount") else "the prefix is empty"
+
+    def try_put(self, path: str) -> str:
+        """Creates a test object."""
+        with translated("create a test object", self._location):
+            self._put_test(path)
+        return f"created {path}"
+
+    def try_overwrite(self, path: str) -> str:
+        """Tries to create the test object again; the store must refuse."""
+        from botocore.exceptions import ClientError
+
+        with translated("try to overwrite the test object", self._location):
+            try:
+                self._put_test(path)
+            except ClientError as error:
+                if is_taken(error):
+                    return "the store refuses to create over an existing object"
+                raise
+        raise TerminalError(
+            "the store ignored If-None-Match and overwrote an object: delivered files would not be safe",
+            where=self._location,
+            action=Action.ENGINEER,
+            remedy="use a store that honours conditional writes, or another connector",
+        )
+
+    def _put_test(self, path: str) -> None:
+        self._client.put_object(
+            **self._object(path), **self._digest(_CONTENT), Body=_CONTENT, IfNoneMatch="*"
+        )
+
+    def try_head(self, path: str) -> str:
+        """Looks at the test object."""
+        head = self.head(path)
+        if head is None or head["ContentLength"] != len(_CONTENT):
+            raise TerminalError(f"{path} is not reported as it was created", where=self._location)
+        checksum = "with" if whole_sha256(head) else "without"
+        return f"the store reports size, {checksum} checksum"
+
+    def try_get(self, path: str) -> str:
+        """Reads the test object."""
+        if self.remote_sha256(path) != hashlib.sha256(_CONTENT).hexdigest():
+            raise TerminalError(f"{path} reads back differently", where=self._location)
+        return "read the same bytes back"
+
+    def try_delete(self, path: str) -> str:
+        """Removes the test object if we may."""
+        try:
+            with translated("remove the test object", self._location):
+                self._client.delete_object(**self._object(path))
+        except OutfeedError as error:
+            return f"{path} stays, because we may not delete; the customer may: {error.what}"
+        return "nothing was left behind"
