@@ -130,7 +130,9 @@ class CustomerConfig(Model):
         default=dt.timedelta(minutes=10), description="Time between a window's end and its run, like `10m`."
     )
     source: SourceConfig
-    destinations: Annotated[tuple[DestinationModel, ...], Field(min_length=1)]
+    destinations: Annotated[tuple[DestinationModel, ...], Field(min_length=1)] = Field(
+        description="Where the files go: one or more places of the customer."
+    )
     notify: NotifyConfig = NotifyConfig()
     validation: ValidationConfig = ValidationConfig()
     empty_window: Literal["file", "none"] = Field(
@@ -174,11 +176,12 @@ class WorkOrdersConfig(CustomerConfig):
     type: Literal["work-orders"]
     site_id: Annotated[tuple[UUID, ...], Field(min_length=1)] = Field(description="Sites to export (DX-010).")
     export_type: Literal["work-orders-timeline", "work-orders-states"] = Field(
-        default="work-orders-timeline", description="DX-011, DX-012."
+        default="work-orders-timeline",
+        description="All inputs of the work orders that changed, or only the last of each item (DX-011).",
     )
     file_format: Literal["json"] = Field(default="json", description="JSON Lines (DX-013).")
     interval: Literal["once", "daily", "weekly", "monthly"] | None = Field(
-        default=None, description="DX-014."
+        default=None, description="How often, at local midnight; `once` from start_date to end_date (DX-014)."
     )
     cron: str | None = Field(
         default=None, description="Window boundaries as five cron fields, instead of interval."
