@@ -35,6 +35,7 @@ class Extracted:
         images: staged file of image names, one per line, analysed in the window; None if not asked for.
         unplaced: records in the window that no site can claim (no site id, or no date), for the report.
         longest_query_seconds: of the statements that ran, for the record of what the database bore.
+        noticed: what the source changed on the way, with counts, for the report (D3).
     """
 
     rows: int
@@ -43,6 +44,7 @@ class Extracted:
     images: str | None
     unplaced: int
     longest_query_seconds: float
+    noticed: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 #: Opens a new staged file by name: gives its path relative to the run's staging, and the stream.

@@ -1,0 +1,27 @@
+"""Database engines, found by the scheme of a URL."""
+
+from __future__ import annotations
+
+from outfeed.connectors.base import Credentials
+from outfeed.errors import Action, TerminalError
+from outfeed.sources.engine import Engine
+from outfeed.sources.postgresql import PostgresqlEngine
+from outfeed.sources.sqlite import SqliteEngine
+
+ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (PostgresqlEngine, SqliteEngine)}
+
+
+def open_engine(url: str, credentials: Credentials, max_parallel: int) -> Engine:
+    """The engine of a URL, not yet connected.
+
+    Raises:
+        TerminalError: for a scheme that no engine has.
+    """
+    scheme = url.partition(":")[0].partition("+")[0]
+    if scheme not in ENGINES:
+        raise TerminalError(
+            f"no source can read a {scheme!r} database",
+            action=Action.OPERATOR,
+            remedy=f"use a connection to one of: {', '.join(ENGINES)}",
+        )
+    return ENGINES[scheme](url, credentials, max_parallel)

@@ -1,0 +1,98 @@
+"""PostgreSQL's errors in Outfeed's words: does a retry help, whose action ends it, no secret in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from outfeed.datasets import Statement
+from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
+
+if TYPE_CHECKING:
+    import psycopg2
+
+#: A refused connection has no SQLSTATE: only the text tells that the server was reached and said no.
+_REFUSALS = (
+    "password authentication failed",
+    "no password supplied",
+    "authentication failed",
+    "no pg_hba.conf entry",
+    "permission denied for database",
+    "does not exist",
+    "is not permitted to log in",
+    "certificate verify failed",
+    "does not support SSL",
+    "invalid connection option",
+)
+
+#: SQLSTATE classes that pass: connection, rollback, resources, operator intervention, system, lock timeout.
+_PASSING_CLASSES = ("08", "40", "53", "57", "58")
+_LOCK_NOT_AVAILABLE = "55P03"
+_INSUFFICIENT_PRIVILEGE = "42501"
+#: Their messages may quote the data.
+_DATA_CLASSES = ("22", "23", "P0")
+
+
+@contextmanager
+def explained(where: str, secrets: Sequence[str], statement: Statement | None = None) -> Iterator[None]:
+    """Raises the driver's errors as `OutfeedError`: SQL file, place, whose action; no secret, no data."""
+    import psycopg2
+
+    try:
+        yield
+    except psycopg2.Error as error:
+        raise _translated(error, where, secrets, statement) from None
+
+
+def _translated(
+    error: psycopg2.Error, where: str, secrets: Sequence[str], statement: Statement | None
+) -> OutfeedError:
+    text = _message(error)
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    what = f"{statement.file}: {text}" if statement else text
+    state = error.pgcode
+    if state is None:
+        return _disconnected(what, where)
+    if state[:2] in _PASSING_CLASSES or state == _LOCK_NOT_AVAILABLE:
+        return TransientError(
+            what,
+            where=where,
+            action=Action.OPERATOR,
+            remedy="run it again; if it happens again, look at the load and the log of the database",
+        )
+    if state == _INSUFFICIENT_PRIVILEGE:
+        return TerminalError(
+            what,
+            where=where,
+            action=Action.OPERATOR,
+            remedy="grant the export's user SELECT on the platform's tables",
+        )
+    return TerminalError(
+        what, where=where, action=Action.ENGINEER, remedy="make the dataset's SQL fit the platform's tables"
+    )
+
+
+def _message(error: psycopg2.Error) -> str:
+    """The server's primary message; only its class where the message could quote the data."""
+    state = error.pgcode
+    if state is not None and state[:2] in _DATA_CLASSES:
+        return f"{type(error).__name__} (SQLSTATE {state})"
+    return " ".join((error.diag.message_primary or str(error)).split())
+
+
+def _disconnected(what: str, where: str) -> OutfeedError:
+    if any(refusal in what for refusal in _REFUSALS):
+        return TerminalError(
+            what,
+            where=where,
+            action=Action.OPERATOR,
+            remedy="correct login, password and database in the source's Airflow connection",
+        )
+    return TransientError(
+        what,
+        where=where,
+        action=Action.OPERATOR,
+        remedy="check that the database is up and that this host may reach it",
+    )

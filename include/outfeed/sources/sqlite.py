@@ -1,0 +1,125 @@
+"""SQLite: one read transaction, one cursor; timestamps are UTC text with six digits and offset."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from outfeed.datasets import Statement
+from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
+from outfeed.sources.base import OpenStaged, Progress
+from outfeed.sources.engine import Copied, Copy, Engine, LineWriter, Parameters, Snapshot, Tally
+
+_ROWS_PER_FETCH = 200
+_BUSY_TIMEOUT = 30.0
+
+
+class SqliteEngine(Engine):
+    """A database file; the URL is `sqlite:///relative/path` or `sqlite:////absolute/path`."""
+
+    name: ClassVar[str] = "sqlite"
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return Path(self.url.partition(":///")[2])
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """See the base class: a read transaction sees one state, whatever others write meanwhile."""
+        where = str(self.path)
+        if not self.path.is_file():
+            raise TerminalError(
+                "the database file does not exist",
+                where=where,
+                action=Action.OPERATOR,
+                remedy="correct the path in the source's Airflow connection",
+            )
+        try:
+            connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=ro",
+                uri=True,
+                timeout=_BUSY_TIMEOUT,
+                isolation_level=None,
+            )
+            with closing(connection):
+                connection.execute("BEGIN")
+                yield SqliteSnapshot(connection, where)
+        except sqlite3.Error as error:
+            raise _translated(error, where) from error
+
+    def instant(self, value: dt.datetime) -> str:
+        """The text form whose order is the order of time."""
+        return value.astimezone(dt.UTC).isoformat(timespec="microseconds")
+
+
+class SqliteSnapshot(Snapshot):
+    """A read transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, where: str) -> None:
+        super().__init__()
+        self._connection = connection
+        self._where = where
+
+    def rows(self, statement: Statement, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """See the base class."""
+        with self.timed(), self._explained(statement):
+            return self._connection.execute(statement.text, dict(parameters)).fetchall()
+
+    def pieces(self, dataset: str, parameters: Parameters) -> list[Parameters]:
+        """The whole window: SQLite has one reader per connection and nothing to gain from more."""
+        return [parameters]
+
+    def copy(self, copies: Sequence[Copy], open_staged: OpenStaged, progress: Progress) -> list[Copied]:
+        """See the base class; one after the other."""
+        tally = Tally()
+        return [self._copy(copy, open_staged, progress, tally) for copy in copies]
+
+    def _copy(self, copy: Copy, open_staged: OpenStaged, progress: Progress, tally: Tally) -> Copied:
+        path, stream = open_staged(copy.name)
+        with stream, self.timed(), self._explained(copy.statement):
+            writer = LineWriter(stream, tally)
+            cursor = self._connection.execute(copy.statement.text, dict(copy.parameters))
+            while rows := cursor.fetchmany(_ROWS_PER_FETCH):
+                for (text,) in rows:
+                    writer.write(_line(text))
+                progress(tally.rows, tally.bytes)
+            writer.flush()
+        return Copied(path, writer.rows, writer.bytes)
+
+    @contextmanager
+    def _explained(self, statement: Statement) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _translated(error, self._where, statement) from error
+
+
+def _line(text: str) -> bytes:
+    """One line: a raw line break in JSON can only be white space between tokens."""
+    if "\n" in text or "\r" in text:
+        text = text.replace("\n", " ").replace("\r", " ")
+    return text.encode() + b"\n"
+
+
+def _translated(error: sqlite3.Error, where: str, statement: Statement | None = None) -> OutfeedError:
+    """Says whether a retry helps, and names the SQL file."""
+    # Absent where Python itself raises, for example for a parameter without a value.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    what = f"{statement.file}: {error}" if statement else str(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR):
+        return TransientError(what, where=where, action=Action.OPERATOR, remedy="run it again")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_PERM):
+        return TerminalError(
+            what, where=where, action=Action.OPERATOR, remedy="check the file and the permissions on it"
+        )
+    return TerminalError(
+        what,
+        where=where,
+        action=Action.ENGINEER,
+        remedy="make the dataset's SQL fit the platform's tables",
+    )
