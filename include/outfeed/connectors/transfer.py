@@ -131,11 +131,11 @@ class SourceReader:
 
     def _compare(self) -> None:
         declared = self._outgoing
-        if declared.size is not None and (
-            self.bytes > declared.size or (self.finished and self.bytes != declared.size)
-        ):
-            more = "more than" if self.bytes > declared.size else "not"
-            raise self._changed(f"has {more} the declared {declared.size} bytes: {self.bytes} were read")
+        if declared.size is not None:
+            if self.bytes + len(self._carried) > declared.size:
+                raise self._changed(f"has more than the declared {declared.size} bytes")
+            if self.finished and self.bytes < declared.size:
+                raise self._changed(f"has {self.bytes} bytes, not the declared {declared.size}")
         if self.finished and declared.sha256 is not None and declared.sha256.lower() != self.sha256:
             raise self._changed(f"has sha256 {self.sha256}, not the declared {declared.sha256}")
 
