@@ -5,15 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule, TaskGroup, task_group
+from airflow.sdk import DAG, Param, TaskGroup, task_group
 from outfeed.config.models import WorkOrdersConfig
-from outfeed.errors import TerminalError, TransientError
 
 from outfeed_airflow.operators.base import PLAN_TASK
 from outfeed_airflow.operators.notify import NotifyOperator
 from outfeed_airflow.operators.parts import ExtractOperator, PackageOperator, ValidateOperator
 from outfeed_airflow.operators.plan import PlanOperator
 from outfeed_airflow.operators.upload import UPLOAD_OPERATORS
+from outfeed_airflow.retries import RETRIES
 from outfeed_airflow.timetable import ExportWindowTimetable, OnceWindowTimetable
 
 #: Runs of one customer at a time; a backfill has its own limit.
@@ -26,22 +26,6 @@ _WHATEVER_ELSE_FAILED = "all_done_min_one_success"
 #: A task that hangs is ended, tried again, and in the end reported. Large deliveries take hours.
 _SHORT = dt.timedelta(minutes=15)
 _LONG = dt.timedelta(hours=12)
-
-_DEFAULTS: dict[str, Any] = {
-    # How often and how soon is the installation's choice: [core] default_task_retries and …_retry_delay.
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": dt.timedelta(minutes=10),
-    "retry_policy": ExceptionRetryPolicy(
-        rules=[
-            RetryRule(exception=TransientError, action=RetryAction.RETRY, reason="a later try may succeed"),
-            RetryRule(
-                exception=TerminalError, action=RetryAction.FAIL, reason="no retry helps until somebody acts"
-            ),
-        ]
-    ),
-    # Work that has begun goes before new work, so that runs end and their staging can go.
-    "weight_rule": "upstream",
-}
 
 
 def build_dag(customer: str, config: WorkOrdersConfig, config_file: str) -> DAG:
@@ -58,7 +42,8 @@ def build_dag(customer: str, config: WorkOrdersConfig, config_file: str) -> DAG:
         catchup=config.first_instant is not None,
         max_active_runs=MAX_ACTIVE_RUNS,
         is_paused_upon_creation=False,
-        default_args=_DEFAULTS,
+        # Work that has begun goes before new work, so that runs end and their staging can go.
+        default_args={**RETRIES, "weight_rule": "upstream"},
         params=_form(config),
         description=config.description or f"Export of {config.type} to {customer}",
         doc_md=_doc(customer, config, config_file),

@@ -31,13 +31,10 @@ def send_mail(conn_id: str, message: Message) -> None:
             action=Action.OPERATOR,
             remedy='add "from_email" to its extra field',
         )
-    hook = SmtpHook(smtp_conn_id=conn_id)
     try:
-        hook.get_conn()
-        # The hook's own method would send HTML only and repeat itself; a mail needs its text as well.
-        client = hook._smtp_client
-        client.send_message(_mail(sender, message))
-        client.quit()
+        with SmtpHook(smtp_conn_id=conn_id) as hook:
+            # The hook's own method would send HTML only and repeat itself; a mail needs its text as well.
+            hook._smtp_client.send_message(_mail(sender, message))
     except smtplib.SMTPServerDisconnected as error:
         raise _transient(conn_id, error) from error
     except smtplib.SMTPException as error:
