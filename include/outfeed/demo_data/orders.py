@@ -15,46 +15,30 @@ from typing import Any
 from outfeed.demo_data.images import MAKERS
 
 #: Columns of each table, parents first.
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "site": ("id", "customer", "name"),
-    "work_order": (
-        *("pk", "id", "name", "site_id", "create_date", "update_date", "metadata", "progress_score"),
-    ),
-    "work_item": ("pk", "work_order_pk", "id", "name", "position"),
-    "input": (*("pk", "work_item_pk", "id", "create_date", "analysis_date", "file_extension", "metadata"),),
-    "data_conformity": ("pk", "input_pk", "position", "check", "code", "level"),
-    "job_conformity": (
-        *("pk", "input_pk", "position", "task_name", "analyzed_value", "corrected_value"),
-        *("corrected_date", "message", "is_conformity_validated"),
-    ),
+COLUMNS = {
+    table: tuple(columns.split())
+    for table, columns in {
+        "site": "id customer name",
+        "work_order": "pk id name site_id create_date update_date metadata progress_score",
+        "work_item": "pk work_order_pk id name position",
+        "input": "pk work_item_pk id create_date analysis_date file_extension metadata",
+        "data_conformity": "pk input_pk position check code level",
+        "job_conformity": "pk input_pk position task_name analyzed_value corrected_value corrected_date"
+        " message is_conformity_validated",
+    }.items()
 }
 
-_TASK_GROUPS: dict[str, tuple[str, ...]] = {
-    "cabinet_before": ("context", "geolocation", "door_state", "label", "cable_count", "count_validation"),
-    "splice_closure": ("context", "geolocation", "seal_validation", "tray_count", "tray_label"),
-    "duct_entry": ("context", "geolocation", "geolocation_maps", "duct_count", "duct_state", "validation"),
-    "pole_attachment": ("context", "geolocation", "height", "pole_label", "tension_validation", "pole_state"),
-    "socket_installed": (
-        "context",
-        "socket_state",
-        "socket_label",
-        "dust_validation",
-        "power_level",
-        "count",
-    ),
-    "power_measurement": (
-        *("context", "power_level", "power_validation", "reference_label", "wave_count", "geolocation"),
-        "screen_state",
-    ),
-    "cabinet_after": (
-        "context",
-        "geolocation",
-        "door_state",
-        "cable_count",
-        "clean_validation",
-        "label",
-        "count",
-    ),
+_TASK_GROUPS = {
+    group: tuple(tasks.split())
+    for group, tasks in {
+        "cabinet_before": "context geolocation door_state label cable_count count_validation",
+        "splice_closure": "context geolocation seal_validation tray_count tray_label",
+        "duct_entry": "context geolocation geolocation_maps duct_count duct_state validation",
+        "pole_attachment": "context geolocation height pole_label tension_validation pole_state",
+        "socket_installed": "context socket_state socket_label dust_validation power_level count",
+        "power_measurement": "context power_level power_validation reference_label wave_count screen_state",
+        "cabinet_after": "context geolocation door_state cable_count clean_validation label count",
+    }.items()
 }
 _VARIANTS = 48
 
@@ -245,7 +229,7 @@ class SiteOrders:
         batch.images.append((input_id + suffix, suffix))
 
     def _broken_kind(self, number: int) -> int | None:
-        """An order's fault, if any: 0 in its id, 1 in metadata, 2 and 3 in an input's id, 4 and 5 in values."""
+        """An order's fault, if any: 0 in its id, 1 metadata, 2 and 3 an input's id, 4 and 5 values."""
         every = self._broken_every
         return (number // every) % 6 if every and number % every == every // 2 else None
 
