@@ -18,7 +18,6 @@ import re
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda value, limit: value <= limit,
@@ -99,9 +98,7 @@ def _cpu_model() -> str:
 def arguments(description: str | None) -> argparse.Namespace:
     """The command line that all benchmarks share: `--quick` is a smoke test whose figures mean nothing."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
-    parser.add_argument(
-        "--quick", action="store_true", help="little data, one round: only to see that it runs"
-    )
+    parser.add_argument("--quick", action="store_true", help="little data, one round: a smoke test")
     return parser.parse_args()
 
 
@@ -134,9 +131,9 @@ def markdown(reports: Sequence[Report]) -> str:
     heading = [
         "# Measured",
         "",
-        "Written by `make bench`; the figures behind it are in `results/`. Medians, with the smallest and the largest "
-        "round. Ratios are paired: both sides ran in the same round on the same machine. Goals that are missed "
-        "are shown as such.",
+        "Written by `make bench`; the figures behind it are in `results/`. Medians, with the smallest and the",
+        "largest round. Ratios are paired: both sides ran in the same round on the same machine. Goals that are",
+        "missed are shown as such.",
     ]
     return "\n".join([*heading, *(line for report in reports for line in _section(report)), ""])
 
