@@ -69,7 +69,7 @@ class AirflowRest:
         """All runs of a DAG, oldest first."""
         return self._all(f"/dags/{dag_id}/dagRuns?order_by=run_after", "dag_runs")
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 180) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
         """The state in which a run ended."""
         deadline = time.monotonic() + timeout
         while (state := self.run(dag_id, run_id)["state"]) not in FINISHED:

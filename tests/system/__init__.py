@@ -1,0 +1,1 @@
+"""A whole Airflow: scheduler, API server, DAG processor and the tasks' own processes."""
