@@ -41,6 +41,9 @@ class _Half(asyncio.Protocol):
         transport.set_write_buffer_limits(high=_WINDOW)
         self.proxy.halves.add(self)
         if not self.upstream:
+            if self.proxy.limit is not None and self.proxy.connections >= self.proxy.limit:
+                transport.abort()
+                return
             self.proxy.connections += 1
             asyncio.get_running_loop().create_task(self._connect())
 
@@ -104,7 +107,8 @@ class TcpProxy:
 
     Attributes:
         port: where it listens.
-        connections: how many it has accepted.
+        connections: how many it has let in.
+        limit: how many it lets in at all; further ones are reset at once.
     """
 
     def __init__(self, target: int, delay: float) -> None:
@@ -112,6 +116,7 @@ class TcpProxy:
         self.delay = delay
         self.port = 0
         self.connections = 0
+        self.limit: int | None = None
         self.silent = False
         self.halves: set[_Half] = set()
         self._remaining: int | None = None

@@ -49,8 +49,10 @@ class S3Server:
         )
 
     def make_bucket(self, name: str) -> str:
-        """A new, empty bucket."""
-        self.client().create_bucket(Bucket=name)
+        """A bucket, new unless it was made before; each takes some time and seven volumes."""
+        client = self.client()
+        with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket=name)
         return name
 
 
@@ -70,7 +72,7 @@ def s3_server() -> Iterator[S3Server]:
             "master.port": master,
             "master.volumeSizeLimitMB": 64,
             "volume.port": volume,
-            "volume.max": 50,
+            "volume.max": 1000,
             "filer": "true",
             "filer.port": filer,
             "s3": "true",
@@ -111,8 +113,7 @@ def _wait_until_writable(server: S3Server) -> None:
     deadline = time.monotonic() + 60
     while True:
         try:
-            with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
-                client.create_bucket(Bucket="outfeed-warm-up")
+            server.make_bucket("outfeed-warm-up")
             client.put_object(Bucket="outfeed-warm-up", Key="ready", Body=b"1")
         except (BotoCoreError, ClientError):
             if time.monotonic() > deadline:

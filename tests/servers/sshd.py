@@ -9,6 +9,7 @@ import pwd
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.servers.process import MissingServerError, binary, free_ports, running, scratch
 
@@ -22,7 +23,8 @@ class SshServer:
     Attributes:
         base: the upload directory as the SFTP client sees it.
         folder: the same directory on this machine.
-        host_public_key: the server's only host key, `ssh-ed25519 AAAA…`.
+        host_public_key: the host key that the server prefers, `ssh-ed25519 AAAA…`.
+        other_host_public_key: its second one, of type ECDSA.
         private_key: the only key that may log in, OpenSSH form.
         log: the server's log file.
     """
@@ -33,6 +35,7 @@ class SshServer:
     base: str
     folder: Path
     host_public_key: str
+    other_host_public_key: str
     private_key: str
     log: Path
 
@@ -71,14 +74,17 @@ def ssh_server(*, sftp_arguments: str = "") -> Iterator[SshServer]:
         upload.mkdir(parents=True)
         os.chown(upload, user.pw_uid, user.pw_gid)
         host_key, user_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
-        host_key.write_private_key(folder / "host_key")
-        (folder / "host_key").chmod(0o600)
+        other_host_key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
+        for name, key in {"host_key": host_key, "other_host_key": other_host_key}.items():
+            key.write_private_key(folder / name)
+            (folder / name).chmod(0o600)
         (folder / "authorized_keys").write_bytes(user_key.export_public_key())
         base = "/upload" if root else str(upload)
         jailing = [f"ChrootDirectory {jail}"] if root else []
         config = [
             f"ListenAddress 127.0.0.1:{port}",
             f"HostKey {folder}/host_key",
+            f"HostKey {folder}/other_host_key",
             f"PidFile {folder}/pid",
             f"AuthorizedKeysFile {folder}/authorized_keys",
             f"AllowUsers {user.pw_name}",
@@ -104,7 +110,13 @@ def ssh_server(*, sftp_arguments: str = "") -> Iterator[SshServer]:
                 username=user.pw_name,
                 base=base,
                 folder=upload,
-                host_public_key=" ".join(host_key.export_public_key().decode().split()[:2]),
+                host_public_key=public_line(host_key),
+                other_host_public_key=public_line(other_host_key),
                 private_key=user_key.export_private_key().decode(),
                 log=log,
             )
+
+
+def public_line(key: Any) -> str:
+    """`<type> <base64>` of an asyncssh key's public half."""
+    return " ".join(key.export_public_key().decode().split()[:2])

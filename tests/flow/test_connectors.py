@@ -1,0 +1,337 @@
+"""What every connector promises, on the four kinds of destination with real servers (design §4, XX-04)."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outfeed.connectors.base import CheckState, Delivered, Outgoing, RemoteFile
+from outfeed.errors import DestinationConflict, OutfeedError, TerminalError, TransientError
+
+from tests.flow.places import (
+    BrokenStream,
+    GcsPlace,
+    GeneratedStream,
+    LocalPlace,
+    Place,
+    S3Place,
+    SftpPlace,
+    content,
+    counted,
+    failure,
+    outgoing,
+    stream,
+)
+
+pytestmark = pytest.mark.servers
+
+#: One request at S3 and GCS, and more than one.
+SMALL, LARGE = 200_000, 9_000_000
+
+
+@pytest.fixture(params=["gcs", "local", "s3", "sftp"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty destination of each kind."""
+    match request.param:
+        case "gcs":
+            return GcsPlace(request.getfixturevalue("gcs"))
+        case "local":
+            folder = tmp_path / "delivered"
+            folder.mkdir()
+            return LocalPlace(folder)
+        case "s3":
+            return S3Place(request.getfixturevalue("s3"))
+        case _:
+            return SftpPlace(request.getfixturevalue("sshd"))
+
+
+@pytest.mark.parametrize("size", [0, 1, SMALL, LARGE])
+def test_a_file_arrives_whole_and_verified(place: Place, size: int) -> None:
+    # DX-031, DX-050, DX-070
+    data = content(size)
+    results = place.deliver(outgoing("site/data/file.json", data))
+
+    digest = hashlib.sha256(data).hexdigest()
+    assert results == {
+        "site/data/file.json": Delivered("site/data/file.json", size, digest, "created", place.verified)
+    }
+    assert place.read("site/data/file.json") == data
+    assert place.names() == {"site/data/file.json"}
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_a_file_of_unknown_size_and_digest_arrives(place: Place, size: int) -> None:
+    data = content(size)
+    result = place.deliver(outgoing("file", data, size=None, sha256=None))["file"]
+
+    assert (result.bytes, result.sha256) == (size, hashlib.sha256(data).hexdigest())
+    assert place.read("file") == data
+
+
+@pytest.mark.parametrize("size", [0, SMALL, LARGE])
+def test_the_same_content_is_not_an_error(place: Place, size: int) -> None:
+    data = content(size)
+    place.deliver(outgoing("file", data))
+    result = place.deliver(outgoing("file", data))["file"]
+
+    assert (result.outcome, result.bytes, result.sha256) == (
+        "identical",
+        size,
+        hashlib.sha256(data).hexdigest(),
+    )
+    assert result.verified in ("crc32c", "sha256", "read-back")
+    assert place.names() == {"file"}
+
+
+@pytest.mark.parametrize(
+    "new", [content(SMALL, 1), content(SMALL + 1), b""], ids=["bytes", "longer", "empty"]
+)
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_other_content_under_the_name_is_left_as_it_is(place: Place, size: int, new: bytes) -> None:
+    # DX-063, D27
+    old = content(size)
+    place.deliver(outgoing("file", old))
+    results = place.deliver(outgoing("file", new), outgoing("other", new))
+
+    assert isinstance(failure(results["file"]), DestinationConflict)
+    assert place.read("file") == old
+    assert place.read("other") == new
+    assert place.names() == {"file", "other"}
+
+
+def test_a_reader_that_fails_halfway_leaves_nothing(place: Place) -> None:
+    for size in (SMALL, LARGE):
+        data = content(size)
+        broken = Outgoing("broken", stream(lambda data=data: BrokenStream(data[:-1], OSError("disk"))), size)
+        results = place.deliver(broken, outgoing(f"whole {size}", data))
+
+        assert isinstance(failure(results["broken"]), TransientError)
+        assert isinstance(results[f"whole {size}"], Delivered)
+        assert place.read(f"whole {size}") == data
+    assert place.names() == {f"whole {SMALL}", f"whole {LARGE}"}
+
+
+def test_an_error_that_nobody_foresaw_is_raised_and_leaves_nothing(place: Place) -> None:
+    data = content(LARGE)
+    broken = Outgoing("broken", stream(lambda: BrokenStream(data[:-1], RuntimeError("a bug"))), None)
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        place.deliver(broken)
+    assert place.names() == set()
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"size": -1},
+        {"size": +1},
+        {"size": -1, "sha256": None},
+        {"size": 1, "sha256": None},
+        {"sha256": "0" * 64},
+    ],
+    ids=["longer", "shorter", "longer without digest", "shorter without digest", "other digest"],
+)
+@pytest.mark.parametrize("size", [SMALL, LARGE, 8 << 20])
+def test_a_source_that_is_not_as_declared_is_not_delivered(
+    place: Place, size: int, declared: dict[str, Any]
+) -> None:
+    data = content(size)
+    wrong = dict(declared)
+    if "size" in wrong:
+        wrong["size"] += size
+    results = place.deliver(outgoing("wrong", data, **wrong), outgoing("right", b"right"))
+
+    assert isinstance(failure(results["wrong"]), TerminalError)
+    assert "declared" in str(failure(results["wrong"]))
+    assert place.names() == {"right"}
+
+
+def test_a_source_that_is_gone_does_not_hold_up_the_others(place: Place, tmp_path: Path) -> None:
+    missing = Outgoing("site/inputs/gone.png", stream(lambda: (tmp_path / "gone.png").open("rb")), 5)
+    others = [outgoing(f"site/inputs/{number}.png", content(100, number)) for number in range(20)]
+    results = place.deliver(*others[:10], missing, *others[10:])
+
+    error = failure(results["site/inputs/gone.png"])
+    assert "no such file" in error.what
+    assert error.where == "site/inputs/gone.png"
+    assert place.names() == {file.path for file in others}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "2025-03-16_00:00:00_2025-03-17_00:00:00.json",
+        "with space.json",
+        " leading and trailing ",
+        "Größe – 写真 🗺.png",
+        "e\u0301 decomposed",
+        "per%20cent+plus&and=?#.json",
+        "quote'\"$(rm).json",
+        "-dash",
+        "x" * 200,
+        "a/b/c/d/e/f/g/h/i/j/k/deep.json",
+    ],
+)
+def test_odd_names_arrive_as_they_are(place: Place, name: str) -> None:
+    # DX-065
+    data = name.encode()
+    results = place.deliver(outgoing(name, data))
+
+    assert isinstance(results[name], Delivered)
+    assert place.names() == {name}
+    assert place.read(name) == data
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/outside", "a/../../outside", "a//b", "a/./b", "a\\b", "a\nb", "", "a/"]
+)
+def test_no_file_lands_outside_the_base(place: Place, name: str) -> None:
+    # DX-052, DX-074
+    results = place.deliver(outgoing(name, b"outside"), outgoing("inside", b"inside"))
+
+    assert isinstance(failure(results[name]), TerminalError)
+    assert place.names() == {"inside"}
+
+
+def test_many_small_files_are_pulled_lazily_and_all_arrive(place: Place) -> None:
+    # DX-091
+    files = [outgoing(f"site {number % 7}/{number}.bin", content(number, number)) for number in range(300)]
+    pulled: list[str] = []
+    done: list[str] = []
+    with place.connector(parallel=6) as connector:
+        for result in connector.deliver(counted(files, pulled)):
+            assert isinstance(result, Delivered)
+            done.append(result.path)
+            assert len(pulled) <= len(done) + 6
+    assert sorted(done) == sorted(file.path for file in files)
+    assert place.names() == set(done)
+    for file in files[::50]:
+        with file.open() as source:
+            assert place.read(file.path) == source.read()
+
+
+def test_a_large_file_does_not_pass_through_memory_as_a_whole(place: Place) -> None:
+    size = 50_000_000
+    expected = hashlib.sha256()
+    source = GeneratedStream(size)
+    while block := source.read(1 << 20):
+        expected.update(block)
+
+    tracemalloc.start()
+    try:
+        file = Outgoing("large.bin", stream(lambda: GeneratedStream(size)), size, expected.hexdigest())
+        result = place.deliver(file, parallel=1)["large.bin"]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert result == Delivered("large.bin", size, expected.hexdigest(), "created", place.verified)
+    assert hashlib.sha256(place.read("large.bin")).hexdigest() == expected.hexdigest()
+    assert peak < 40_000_000
+
+
+def test_two_writers_of_one_name_give_one_whole_file(place: Place) -> None:
+    contents = {f"work {number}.1": content(SMALL, number) for number in range(6)}
+    results: dict[str, Any] = {}
+    barrier = threading.Barrier(len(contents))
+
+    def write(attempt: str, data: bytes) -> None:
+        with place.connector(attempt) as connector:
+            barrier.wait(30)
+            results[attempt] = next(iter(connector.deliver([outgoing("contested", data)])))
+
+    threads = [threading.Thread(target=write, args=item) for item in contents.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    winners = [attempt for attempt, result in results.items() if isinstance(result, Delivered)]
+    assert len(winners) == 1
+    assert place.read("contested") == contents[winners[0]]
+    assert all(
+        isinstance(failure(result), DestinationConflict)
+        for attempt, result in results.items()
+        if attempt != winners[0]
+    )
+    assert place.names() == {"contested"}
+
+
+def test_a_name_given_twice_is_delivered_once(place: Place) -> None:
+    with place.connector() as connector:
+        same = list(connector.deliver([outgoing("same", b"one")] * 5))
+        other = list(connector.deliver([outgoing("other", b"one"), outgoing("other", b"two")]))
+
+    assert (
+        sorted(result.outcome for result in same if isinstance(result, Delivered))
+        == ["created"] + ["identical"] * 4
+    )
+    assert sorted(type(result).__name__ for result in other) == ["Delivered", "Undelivered"]
+
+
+def test_a_delivery_that_is_given_up_leaves_no_temporary_names(place: Place) -> None:
+    files = [outgoing(f"{number}", content(SMALL, number)) for number in range(50)]
+    with place.connector() as connector:
+        results = connector.deliver(files)
+        first = next(results)
+        results.close()  # type: ignore[attr-defined]
+
+    names = place.names()
+    assert first.path in names
+    assert names <= {file.path for file in files}
+    for name in names:
+        assert place.read(name) == content(SMALL, int(name))
+
+
+def test_stat_tells_what_is_there(place: Place) -> None:
+    place.deliver(outgoing("a/file", b"12345"))
+    with place.connector() as connector:
+        found = connector.stat("a/file")
+        assert connector.stat("a/other") is None
+        assert connector.stat("b/other") is None
+        with pytest.raises(TerminalError):
+            connector.stat("../file")
+
+    assert isinstance(found, RemoteFile)
+    assert (found.path, found.bytes) == ("a/file", 5)
+    assert (found.checksum is None) == (place.connector().capabilities.checksum is None)
+
+
+def test_preflight_passes_and_leaves_nothing_behind(place: Place) -> None:
+    # DX-086, DX-088
+    checks = list(place.connector().preflight())
+
+    assert {check.state for check in checks} == {CheckState.PASSED}
+    assert checks[-1].step == "clean up"
+    assert all(check.message for check in checks)
+    assert place.names() == set()
+
+
+def test_messages_and_representations_hold_no_secret(place: Place) -> None:
+    # XX-06
+    secrets = [
+        str(value)
+        for value in (place.credentials.password, place.credentials.extra.get("private_key"))
+        if value is not None
+    ]
+    place.deliver(outgoing("file", b"old"))
+    shown = [repr(place.connector()), repr(place.credentials), place.options.location(), repr(place.options)]
+    shown += [str(check) for check in place.connector().preflight()]
+    shown += [str(result) for result in place.deliver(outgoing("file", b"new")).values()]
+
+    for secret in secrets:
+        assert not any(secret in text or secret.strip().splitlines()[-2:][0] in text for text in shown)
+
+
+def test_every_error_names_place_and_action(place: Place) -> None:
+    place.deliver(outgoing("file", b"old"))
+    error = failure(place.deliver(outgoing("file", b"new"))["file"])
+
+    assert isinstance(error, OutfeedError)
+    assert error.where
+    assert error.action
+    assert error.remedy
