@@ -165,11 +165,11 @@ def report(customers: list[str]) -> bool:
             manifest = base / str(receipt.manifest_path)
             proven = check(base, manifest.parent / "SHA256SUMS") and (manifest.parent / "_SUCCESS").exists()
             sound = sound and proven
+            window = f"{receipt.start:%Y-%m-%d %H:%MZ} → {receipt.end:%Y-%m-%d %H:%MZ}"
             print(
-                f"    {receipt.destination:<10} {receipt.start:%Y-%m-%d %H:%MZ} → {receipt.end:%Y-%m-%d %H:%MZ} "
-                f"{receipt.reason:<9} {receipt.files} files {receipt.rows:>5} records {receipt.images:>4} images "
-                f"({receipt.images_missing} missing) {receipt.rows_rejected:>2} rejected  "
-                f"sha256sum -c: {'OK' if proven else 'FAILED'}"
+                f"    {receipt.destination:<10} {window} {receipt.reason:<9} {receipt.files} files "
+                f"{receipt.rows:>5} records {receipt.images:>4} images ({receipt.images_missing} missing) "
+                f"{receipt.rows_rejected:>2} rejected  sha256sum -c: {'OK' if proven else 'FAILED'}"
             )
             if receipt == max(ledger.deliveries(name), key=lambda r: (r.destination, r.start)):
                 print(f"      in {base.relative_to(ROOT)}/")
