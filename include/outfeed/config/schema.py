@@ -20,7 +20,7 @@ def json_schema() -> dict[str, Any]:
         "$id": SCHEMA_ID,
         "title": "Customer of Outfeed",
         "description": "One file per customer: what is exported, when, and where to. Outfeed also reads "
-        "document 000's connector_type, external_storage_uri and 'host public key', which an editor will underline.",
+        "document 000's connector_type, external_storage_uri and 'host public key', which editors underline.",
         "oneOf": kinds,
         **shared,
     }
