@@ -41,6 +41,7 @@ _TASK_GROUPS = {
     }.items()
 }
 _VARIANTS = 48
+_ORDERS_PER_BATCH = 1_000
 
 _CHECKS = (("blur", "101"), ("brightness", "102"), ("framing", "201"), ("duplicate", "301.5"))
 _EXTENSIONS = (".jpg",) * 12 + (".png",) * 4 + (".jpeg", ".pdf", "JPG", "png")
@@ -98,19 +99,23 @@ class SiteOrders:
         self._jobs = {group: _job_variants(group, seed) for group in _TASK_GROUPS}
 
     def days(self, first: dt.date, count: int) -> Iterator[Batch]:
-        """One batch per day."""
+        """The rows of all days, a limited number at a time."""
         for number in range(count):
-            yield self._day(first + number * _DAY, number * self._orders_per_day)
+            yield from self._day(first + number * _DAY, number * self._orders_per_day)
 
-    def _day(self, day: dt.date, before: int) -> Batch:
+    def _day(self, day: dt.date, before: int) -> Iterator[Batch]:
         rng = Random(f"{self._seed}/{self._site_id}/{day}")  # noqa: S311 - reproducible, not secret
-        batch = Batch()
         midnight = dt.datetime.combine(day, dt.time(), dt.UTC)
-        for number in range(self._orders_per_day):
-            # The first of a day lies exactly on the window's bound.
-            created = midnight + dt.timedelta(microseconds=rng.randrange(86_400_000_000) if number else 0)
+        batch = Batch()
+        # The first of a day lies exactly on the window's bound.
+        offsets = [0, *sorted(rng.randrange(86_400_000_000) for _ in range(1, self._orders_per_day))]
+        for number, offset in enumerate(offsets):
+            created = midnight + dt.timedelta(microseconds=offset)
             self._order(batch, rng, before + number, created)
-        return batch
+            if number % _ORDERS_PER_BATCH == _ORDERS_PER_BATCH - 1:
+                yield batch
+                batch = Batch()
+        yield batch
 
     def _order(self, batch: Batch, rng: Random, number: int, created: dt.datetime) -> None:
         broken = self._broken_kind(number)

@@ -242,7 +242,8 @@ class _CopyWriter(LineWriter):
 
     def write(self, line: bytes) -> None:
         """Takes one row."""
-        super().write(self._unquoted(line) if _QUOTE in line else line)
+        plain = _QUOTE not in line and _DELIMITER not in line
+        super().write(line if plain else self._unquoted(line))
 
     def _unquoted(self, row: bytes) -> bytes:
         """A row that COPY quoted: a raw line break in JSON can only be white space between tokens.
