@@ -50,7 +50,7 @@ class Staging:
         """Opens a new file in this try's folder; returns its path relative to the run and the stream."""
         relative = f"{step}/{path_component(part)}/try={self.attempt}/{name}"
         target = self.root / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(target)
         return relative, target.fs.open(target.path, "wb", block_size=8 << 20)
 
     def open_read(self, relative: str) -> BinaryIO:
@@ -60,9 +60,9 @@ class Staging:
         return stream
 
     def publish(self, step: str, part: str, result: dict[str, Any]) -> dict[str, Any]:
-        """Makes `result` the outcome of a step for a part, unless another try was first; returns the winner."""
+        """Makes `result` the outcome of a step for a part unless another try was first; gives the winner."""
         target = self.root / f"{step}/{path_component(part)}/done.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(target)
         created = _create(target, orjson.dumps(result, option=orjson.OPT_SORT_KEYS))
         return result if created else self._read(target)
 
@@ -80,13 +80,20 @@ class Staging:
         return loaded
 
 
+def _is_local(target: Any) -> bool:
+    return target.fs.protocol in ("file", ("file", "local"))
+
+
+def _make_parent(target: Any) -> None:
+    """Object stores have no folders: asked for one, s3fs and gcsfs would create a bucket that is missing."""
+    if _is_local(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+
+
 def _create(target: Any, content: bytes) -> bool:
     """Writes a small file in one operation if it does not exist; False if it does."""
-    local = target.fs.protocol in ("file", ("file", "local"))
-    if local:
+    if _is_local(target):
         return _create_local(target.path, content)
-    if target.exists():
-        return False
     try:
         target.fs.pipe_file(target.path, content, mode="create")
     except FileExistsError:
@@ -98,6 +105,11 @@ def _create(target: Any, content: bytes) -> bool:
             action=Action.ENGINEER,
             remedy="stage on file://, s3:// or gs://",
         ) from error
+    except OSError:
+        # Most S3 stores refuse without naming the condition, which s3fs reports as an invalid argument.
+        if not target.fs.exists(target.path):
+            raise
+        return False
     return True
 
 

@@ -123,16 +123,22 @@ def _ledger_url() -> str:
 
 def staging_root() -> ObjectStoragePath:
     """Where all runs stage: OUTFEED_STAGING_URI (`s3://connection@bucket/folder`), or under OUTFEED_HOME."""
-    from airflow.sdk import ObjectStoragePath
-
-    return ObjectStoragePath(os.environ.get("OUTFEED_STAGING_URI") or (home() / "staging").as_uri())
+    return storage_path(os.environ.get("OUTFEED_STAGING_URI") or "staging")
 
 
 def storage_path(uri: str) -> ObjectStoragePath:
-    """Any object storage path; a relative one lies under OUTFEED_HOME."""
+    """Any object storage path; a relative one lies under OUTFEED_HOME.
+
+    Raises:
+        TerminalError: it names a connection that is not defined.
+    """
     from airflow.sdk import ObjectStoragePath
 
-    return ObjectStoragePath(uri if "://" in uri else (home() / uri).as_uri())
+    path = ObjectStoragePath(uri if "://" in uri else (home() / uri).as_uri())
+    if path.conn_id is not None:
+        # The store would go on without a login, and be refused with an answer that misleads.
+        connection(path.conn_id)
+    return path
 
 
 def images_root(config: CustomerConfig) -> Any | None:
