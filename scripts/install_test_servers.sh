@@ -1,0 +1,26 @@
+#!/bin/sh
+# Installs the servers that the tests start and pip can't bring: only what is missing, only on Debian and Ubuntu.
+set -eu
+
+# Debian keeps some of them outside of the usual PATH.
+PATH="$PATH:/usr/sbin:/usr/local/sbin:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')"
+
+missing=""
+command -v sshd > /dev/null || missing="$missing openssh-server"
+command -v initdb > /dev/null || missing="$missing postgresql"
+command -v redis-server > /dev/null || missing="$missing redis-server"
+
+[ -z "$missing" ] && exit 0
+
+if ! command -v apt-get > /dev/null; then
+    echo "the tests need these servers, please install them:$missing" >&2
+    exit 1
+fi
+as_root=""
+[ "$(id -u)" = 0 ] || as_root="sudo"
+
+# Nothing may start by itself: the tests start their own, on free ports.
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+$as_root apt-get update -qq < /dev/null
+# shellcheck disable=SC2086  # a list of packages
+$as_root apt-get install -y -qq --no-install-recommends $missing < /dev/null
