@@ -9,6 +9,7 @@ revision that names what it supersedes (D27).
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 from typing import Any, BinaryIO
 
@@ -53,7 +54,7 @@ def upload(run: RunContext, destination: str, credentials: Credentials, images: 
     fence = run.begin(STEP, destination)
     try:
         _require_validation(run, options)
-        with open_connector(options, credentials, attempt=run.attempt) as connector:
+        with open_connector(options, credentials, attempt=_temporary_token(run, options)) as connector:
             shipment = Shipment(run, options, connector, FileLog(run.ledger, fence))
             summary = shipment.deliver(images)
     except OutfeedError as error:
@@ -61,6 +62,16 @@ def upload(run: RunContext, destination: str, credentials: Credentials, images: 
         raise
     run.ledger.end_attempt(fence, RunState.COMPLETE)
     return summary
+
+
+def _temporary_token(run: RunContext, options: DestinationOptions) -> str:
+    """What the connector names its temporary files by: `<work>.<try>` (see `Connector`).
+
+    The work is one run's delivery to one destination, so that what a killed try left there goes with the next
+    one (XX-03). A digest, because run ids may be longer than a file name and are nothing to the customer.
+    """
+    work = "\n".join([run.plan.customer, run.plan.run_id, options.name])
+    return f"{hashlib.sha256(work.encode()).hexdigest()[:12]}.{run.attempt.replace('.', '-')}"
 
 
 def _require_validation(run: RunContext, options: DestinationOptions) -> None:

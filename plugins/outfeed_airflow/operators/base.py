@@ -22,7 +22,8 @@ STAGING_KEY = "staging"
 def attempt_token(context: Context) -> str:
     """Unique to this try of this task instance: `<try>-<8 characters of its id>`."""
     task_instance = context["ti"]
-    return f"{task_instance.try_number}-{str(task_instance.id)[:8]}"
+    # The last ones: the first ones are the time, which whatever was made in the same minute shares.
+    return f"{task_instance.try_number}-{str(task_instance.id)[-8:]}"
 
 
 class StepOperator(BaseOperator):
