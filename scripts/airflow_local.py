@@ -139,7 +139,9 @@ class LocalAirflow:
     def env(self) -> dict[str, str]:
         """The environment of every process: this machine's, without settings of another Airflow."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
-        return {**inherited, **self.settings()}
+        # So that `exec -- airflow …` and `exec -- outfeed …` find the programs of this virtual environment.
+        path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")])
+        return {**inherited, "PATH": path, **self.settings()}
 
     def prepare(self) -> None:
         """Database up to date, password file written, connections and pools loaded."""

@@ -82,8 +82,12 @@ class AirflowRest:
 
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
         """State by task id, with `[index]` behind those that are mapped."""
-        found = self.request("GET", f"/dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances?limit=1000")
-        return {_label(instance): instance["state"] for instance in found["task_instances"]}
+        return {_label(instance): instance["state"] for instance in self._instances(dag_id, run_id)}
+
+    def labels(self, dag_id: str, run_id: str) -> set[str]:
+        """What the mapped tasks of a run are called in the UI."""
+        instances = self._instances(dag_id, run_id)
+        return {instance["rendered_map_index"] for instance in instances if instance["map_index"] >= 0}
 
     def task_log(
         self, dag_id: str, run_id: str, task_id: str, *, attempt: int = 1, map_index: int = -1
@@ -99,6 +103,11 @@ class AirflowRest:
     def pools(self) -> dict[str, int]:
         """Slots by pool."""
         return {pool["name"]: pool["slots"] for pool in self._all("/pools", "pools")}
+
+    def _instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        path = f"/dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances?limit=1000"
+        found: list[dict[str, Any]] = self.request("GET", path)["task_instances"]
+        return found
 
     def _all(self, path: str, key: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -44,7 +44,6 @@ def build_dag(customer: str, config: WorkOrdersConfig, config_file: str) -> DAG:
         is_paused_upon_creation=False,
         # Work that has begun goes before new work, so that runs end and their staging can go.
         default_args={**RETRIES, "weight_rule": "upstream"},
-        params=_form(config),
         description=config.description or f"Export of {config.type} to {customer}",
         doc_md=_doc(customer, config, config_file),
         tags=[config.type, config.state],
@@ -67,6 +66,8 @@ def build_dag(customer: str, config: WorkOrdersConfig, config_file: str) -> DAG:
         )
         plan >> uploads
         parts >> uploads >> notify
+    # Each task would take a copy of the form with it, and Airflow checks each copy's schemas in each parse.
+    dag.params = _form(config)
     return dag
 
 
@@ -76,8 +77,9 @@ def _schedule(config: WorkOrdersConfig) -> ExportWindowTimetable | OnceWindowTim
         return None
     if config.once_window is not None:
         return OnceWindowTimetable(config.once_window, config.release_delay)
-    rule = config.rule
-    return rule and ExportWindowTimetable(rule.cron, rule.time_zone, config.release_delay)
+    if config.rule is not None:
+        return ExportWindowTimetable(config.rule.cron, config.rule.time_zone, config.release_delay)
+    return None
 
 
 def _parts(plan: PlanOperator, config: WorkOrdersConfig) -> Any:

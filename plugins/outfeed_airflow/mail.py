@@ -5,7 +5,7 @@ from __future__ import annotations
 import smtplib
 from email.message import EmailMessage
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
 
@@ -34,7 +34,8 @@ def send_mail(conn_id: str, message: Message) -> None:
     try:
         with SmtpHook(smtp_conn_id=conn_id) as hook:
             # The hook's own method would send HTML only and repeat itself; a mail needs its text as well.
-            hook._smtp_client.send_message(_mail(sender, message))
+            client: Any = hook._smtp_client
+            client.send_message(_mail(sender, message))
     except smtplib.SMTPServerDisconnected as error:
         raise _transient(conn_id, error) from error
     except smtplib.SMTPException as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import airflow.utils.file as airflow_files
 from airflow.dag_processing.importers import (
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import os
 
     from airflow.sdk import DAG
+    from outfeed.config.models import WorkOrdersConfig
 
 #: Folder in a DAG bundle whose YAML files are customers.
 CUSTOMERS_FOLDER = "customers"
@@ -76,7 +77,8 @@ def _customer_dag(path: Path, shown: str) -> DAG:
         raise ConfigError(
             "a customer's file must end in .yaml", where=shown, remedy=f"rename it to {path.stem}.yaml"
         )
-    return build_dag(path.stem, load_config(path), shown)
+    # The only kind of configuration so far.
+    return build_dag(path.stem, cast("WorkOrdersConfig", load_config(path)), shown)
 
 
 def install() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from outfeed.errors import TerminalError
 
 from tests.airflow.conftest import CUSTOMER
 from tests.airflow.dags import imported
+from tests.servers.smtp import SmtpSink
 
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("airflow_db", "home")]
 
@@ -90,6 +92,20 @@ def test_nothing_runs_without_a_plan_and_the_run_fails(
         "upload.share": "upstream_failed",
         "notify": "failed",
     }
+
+
+def test_operators_are_told_of_a_run_that_could_not_be_planned(
+    steps: Steps, customer_file: Callable[..., Path], smtp: SmtpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"from_email": "outfeed@example.com", "disable_ssl": True, "disable_tls": True, "retry_limit": 0}
+    mail = {"conn_type": "smtp", "host": "127.0.0.1", "port": smtp.port, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(mail))
+    told = "notify: {operators: [ops@example.com], customer: [bi@acme.example]}\n"
+    state, _ = _run(customer_file(text=CUSTOMER + told), {"window_start": "2026-03-05T00:00:00Z"})
+    assert state == "failed"
+    (received,) = smtp.mails
+    assert received.recipients == ("ops@example.com",)
+    assert received.message["Subject"] == "[Outfeed] acme: NOT PLANNED"
 
 
 def test_a_failed_group_stops_neither_the_other_group_nor_the_uploads(

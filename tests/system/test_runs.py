@@ -10,7 +10,7 @@ from outfeed.ledger import Ledger
 from outfeed.ledger.records import RunState
 from outfeed.windows import Window, WindowRule
 
-from tests.system.conftest import CUSTOMER, Site
+from tests.system.conftest import CUSTOMER, SITE, Site
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -35,6 +35,7 @@ def test_from_a_dropped_in_file_to_a_nightly_delivery(site: Site) -> None:
     test = rest.trigger(name, conf={"note": "first look"})  # no window, no logical date, as the API does it
     assert rest.wait_for_run(name, test) == "success", rest.task_states(name, test)
     assert {pool: slots for pool, slots in rest.pools().items() if pool in POOLS} == POOLS
+    assert rest.labels(name, test) == {f"work-orders-timeline/{SITE}"}, "the UI says what a task works on"
     assert len(rest.runs(name)) == 1, "a draft runs only when it is asked"
 
     changed = {"pool": "destination_local", "slots": 2, "include_deferred": False}
