@@ -131,20 +131,16 @@ def markdown(reports: Sequence[Report]) -> str:
     heading = [
         "# Measured",
         "",
-        "Written by `make bench`; the figures behind it are in `results/`. Medians, with the smallest and the",
-        "largest round. Ratios are paired: both sides ran in the same round on the same machine. Goals that are",
-        "missed are shown as such.",
+        "Written by `make bench`; the figures behind it are in `results/`. Medians, with the smallest and",
+        "the largest round. Ratios are paired: both sides ran in the same round on the same machine. Goals",
+        "that are missed are shown as such.",
     ]
     return "\n".join([*heading, *(line for report in reports for line in _section(report)), ""])
 
 
 def _section(report: Report) -> list[str]:
-    described: dict[str, Any] = report.environment
-    lines = ["", f"## {report.title}", ""]
-    lines += [
-        f"`python -m benchmarks.{report.name}` — " + ", ".join(f"{k} {v}" for k, v in described.items()),
-        "",
-    ]
+    described = ", ".join(f"{name} {value}" for name, value in report.environment.items())
+    lines = ["", f"## {report.title}", "", f"`python -m benchmarks.{report.name}`: {described}", ""]
     lines += ["| Measure | Median | Spread | Rounds | Goal | |", "|---|---|---|---|---|---|"]
     lines += [_table_row(found) for found in report.rows]
     return lines + [line for note in report.notes for line in ("", note)]
