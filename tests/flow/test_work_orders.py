@@ -6,6 +6,7 @@ import datetime as dt
 import itertools
 import json
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -441,8 +442,15 @@ def extract_with(platform: Platform, hook: Callable[[], None]) -> bytes:
 
 
 def once(action: Callable[[], None]) -> Callable[[], None]:
-    calls = itertools.count()
-    return lambda: action() if next(calls) == 0 else None
+    """Acts at the first call; calls from other threads wait until that is done."""
+    lock, calls = threading.Lock(), itertools.count()
+
+    def call() -> None:
+        with lock:
+            if next(calls) == 0:
+                action()
+
+    return call
 
 
 def test_an_amended_day_gives_other_bytes_in_the_same_window(platform: Platform) -> None:
@@ -652,7 +660,7 @@ def test_an_interrupted_read_leaves_no_statement_behind(
 ) -> None:
     pg.order(uuid(1), updated=NOON)
     own_records(
-        monkeypatch, tmp_path, "SELECT pg_sleep(60)::text FROM work_order WHERE site_id = %(site_id)s"
+        monkeypatch, tmp_path, "SELECT pg_sleep(1e6)::text FROM work_order WHERE site_id = %(site_id)s"
     )
 
     def interrupt(rows: int, count: int) -> None:
