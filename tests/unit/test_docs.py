@@ -1,0 +1,32 @@
+"""What the documents claim of the tests and of the configuration is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMISES = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/semantics.md").read_text())
+
+
+def test_every_promise_names_tests() -> None:
+    text = (ROOT / "docs/semantics.md").read_text().split("## Not promised")[0]
+    promises = re.split(r"\n(?=\*\*\d)", text)[1:]
+    assert len(promises) == 8
+    assert all(re.search(r"`tests/[\w/]+\.py::\w+`", promise) for promise in promises)
+
+
+@pytest.mark.parametrize(("file", "name"), PROMISES)
+def test_a_promise_has_its_test(file: str, name: str) -> None:
+    source = (ROOT / file).read_text()
+    assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE), f"{file} has no {name}"
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"], ids=lambda p: p.name
+)
+def test_a_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
