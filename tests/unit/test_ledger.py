@@ -42,7 +42,7 @@ LOCATION = "gs://bucket/prefix"
 SPAWN = multiprocessing.get_context("spawn")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database."""
     if request.param == "sqlite":
@@ -238,7 +238,7 @@ def test_attempts_tell_who_tried_how_far_and_with_what_end(ledger: Ledger) -> No
     ledger.progress(first, 10, 1000, None)
     second = fence_of(ledger, "try-2")
     ledger.progress(second, 20, 6_000_000_000, 7_000_000_000)
-    ledger.end_attempt(second, RunState.FAILED, "connection lost")
+    ledger.end_attempt(second, RunState.FAILED, "connection lost", Action.OPERATOR)
     fence_of(ledger, "try-3")
     superseded, failed, running = ledger.attempts("acme", "run-1")
     assert (superseded.attempt, superseded.state, superseded.error) == (
@@ -249,6 +249,7 @@ def test_attempts_tell_who_tried_how_far_and_with_what_end(ledger: Ledger) -> No
     assert (superseded.rows_done, superseded.bytes_done, superseded.bytes_total) == (10, 1000, None)
     assert superseded.ended_at is not None
     assert (failed.state, failed.error, failed.token) == (RunState.FAILED, "connection lost", 2)
+    assert (failed.action, superseded.action) == (Action.OPERATOR, None)
     assert (failed.rows_done, failed.bytes_done, failed.bytes_total) == (20, 6_000_000_000, 7_000_000_000)
     assert (running.state, running.ended_at) == (RunState.RUNNING, None)
 
@@ -414,10 +415,12 @@ def test_rows_that_are_unaccounted_for_are_refused(ledger: Ledger) -> None:
 def test_a_failed_part_keeps_what_was_known_of_it(ledger: Ledger) -> None:
     fence = fence_of(ledger)
     ledger.record_part(fence, PartRecord("known", RunState.COMPLETE, 10, bytes=99, images=3))
-    ledger.fail_part(fence, "known", "upload refused")
+    ledger.fail_part(fence, "known", "upload refused", Action.CUSTOMER)
     ledger.fail_part(fence, "new", "no such table")
     known, new = ledger.parts("acme", "run-1")
-    assert known == PartRecord("known", RunState.FAILED, 10, bytes=99, images=3, error="upload refused")
+    assert known == PartRecord(
+        "known", RunState.FAILED, 10, bytes=99, images=3, error="upload refused", action=Action.CUSTOMER
+    )
     assert new == PartRecord("new", RunState.FAILED, 0, error="no such table")
     ledger.record_part(fence, PartRecord("new", RunState.COMPLETE, 4))
     assert ledger.parts("acme", "run-1")[1].error is None
@@ -541,6 +544,18 @@ def test_files_of_a_run_by_place(ledger: Ledger) -> None:
         ("sftp://host/base", "b"),
     ]
     assert [record.path for record in ledger.files_of_run("acme", "run-1", "sftp://host/base")] == ["b"]
+
+
+def test_the_images_of_a_run_are_a_stream(ledger: Ledger) -> None:
+    # DX-056
+    fence = fence_of(ledger)
+    images = [data_file(f"{number:05}.png", kind=FileKind.IMAGE) for number in range(2500)]
+    missing = data_file("missing.png", kind=FileKind.IMAGE, state=FileState.MISSING, sha256=None)
+    other = data_file("other.png", kind=FileKind.IMAGE, run_id="run-2")
+    ledger.record_files(fence, [*reversed(images), missing, other, data_file("data.json")])
+    names = [record.path for record in ledger.images_of_run("acme", "run-1", LOCATION)]
+    assert names == [*(record.path for record in images), "missing.png"]
+    assert list(ledger.images_of_run("acme", "run-1", "elsewhere")) == []
 
 
 def test_files_are_recorded_together_or_not_at_all(ledger: Ledger) -> None:
@@ -675,7 +690,14 @@ def test_a_schema_of_a_newer_outfeed_is_refused(url: str, ledger: Ledger) -> Non
     assert [run.run_id for run in ledger.runs()] == ["run-1"]
 
 
+def make_empty(url: str) -> None:
+    """An SQLite database without tables is an empty file; a PostgreSQL one is there already."""
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).touch()
+
+
 def test_a_migration_that_fails_leaves_nothing(url: str) -> None:
+    make_empty(url)
     with Database(url).write() as connection:
         connection.exec_driver_sql("CREATE TABLE runs (strange INTEGER)")
     with pytest.raises(TerminalError, match="already exists"):
@@ -688,6 +710,7 @@ def test_a_migration_that_fails_leaves_nothing(url: str) -> None:
 
 
 def test_a_ledger_without_tables_says_how_to_make_them(url: str) -> None:
+    make_empty(url)
     with pytest.raises(TerminalError, match="migrate"):
         Ledger(url).runs()
 
@@ -703,6 +726,7 @@ def test_a_postgresql_that_is_not_there_may_come_back() -> None:
     assert "s3cret-w0rd" not in str(caught.value)
 
 
+@pytest.mark.servers
 def test_a_wrong_password_needs_an_operator_and_is_not_shown(postgres: Any) -> None:
     # XX-06
     url = f"postgresql://{postgres.user}:s3cret-w0rd@{postgres.host}:{postgres.port}/{postgres.database}"
@@ -713,11 +737,13 @@ def test_a_wrong_password_needs_an_operator_and_is_not_shown(postgres: Any) -> N
     assert caught.value.action is Action.OPERATOR
 
 
+@pytest.mark.servers
 def test_a_database_that_does_not_exist_needs_an_operator(postgres: Any) -> None:
     with pytest.raises(TerminalError, match="does not exist"):
         Ledger(postgres.url("nowhere")).migrate()
 
 
+@pytest.mark.servers
 def test_a_lost_connection_is_transient_and_the_next_call_works(postgres: Any) -> None:
     name = f"ledger_{uuid.uuid4().hex}"
     ledger = Ledger(postgres.create_database(name))
@@ -740,6 +766,12 @@ def test_an_sqlite_ledger_in_a_place_that_can_not_be_written_needs_an_operator(t
     with pytest.raises(TerminalError, match=f"{tmp_path}/ledger.db: the ledger's database failed") as caught:
         Ledger(f"sqlite:///{tmp_path}/ledger.db").migrate()
     assert caught.value.action is Action.OPERATOR
+
+
+def test_reading_creates_no_sqlite_ledger(tmp_path: Path) -> None:
+    with pytest.raises(TerminalError, match="there is no ledger here"):
+        Ledger(f"sqlite:///{tmp_path}/ledger.db").runs()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_no_database_needs_an_operator(tmp_path: Path) -> None:

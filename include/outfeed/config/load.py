@@ -24,8 +24,13 @@ def customer_name(path: Path) -> str:
     """The customer whom a file configures: its name without the ending.
 
     Raises:
-        ConfigError: for a name that can't be part of paths, connections and accounts.
+        ConfigError: for a name that can't be part of paths, connections and accounts, or another ending
+            than `.yaml`.
     """
+    if path.suffix != ".yaml":
+        raise ConfigError(
+            "a customer's file must end in .yaml", where=str(path), remedy=f"rename it to {path.stem}.yaml"
+        )
     if not _CUSTOMER.fullmatch(path.stem):
         raise ConfigError(
             f"{path.stem!r} can't be a customer's name",

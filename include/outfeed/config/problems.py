@@ -18,9 +18,13 @@ class Problem:
     message: str
     hint: str = ""
 
+    @property
+    def text(self) -> str:
+        """The message with its hint."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
     def __str__(self) -> str:
-        place = f"{self.line}:{self.column}: {self.message}"
-        return f"{place} ({self.hint})" if self.hint else place
+        return f"{self.line}:{self.column}: {self.text}"
 
 
 class InvalidConfigError(ConfigError):

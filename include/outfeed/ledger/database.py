@@ -86,7 +86,7 @@ class Database:
     def migrate(self) -> None:
         """Brings the schema to `SCHEMA_VERSION`; any number of processes may do so at once."""
         if self.is_sqlite:
-            Path(str(self._url.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+            self._create_file(Path(str(self._url.database)))
         with self.read() as connection:
             if _version(connection) == SCHEMA_VERSION:
                 return
@@ -94,6 +94,18 @@ class Database:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             self._upgrade(connection)
+
+    def _create_file(self, file: Path) -> None:
+        try:
+            file.absolute().parent.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                file.touch()
+        except OSError as error:
+            raise TerminalError(
+                f"the ledger can't be created: {error.strerror}",
+                where=self.place,
+                remedy="choose another place with OUTFEED_HOME or OUTFEED_LEDGER_URL, or free this one",
+            ) from error
 
     def _upgrade(self, connection: Connection) -> None:
         from alembic import command
@@ -160,6 +172,13 @@ class Database:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
+        # SQLite would create an empty database, and then complain that it is empty.
+        if self.is_sqlite and not Path(str(self._url.database)).exists():
+            raise TerminalError(
+                "there is no ledger here",
+                where=self.place,
+                remedy="name another with OUTFEED_LEDGER_URL; the first run, or Ledger.migrate, creates it",
+            )
         try:
             yield
         except SQLAlchemyError as error:

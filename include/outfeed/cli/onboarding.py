@@ -1,0 +1,163 @@
+"""`outfeed onboarding`: the sheet that a customer needs before the first delivery (DX-080 to DX-090)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from outfeed.cli.project import load_customer
+from outfeed.config.models import WorkOrdersConfig
+from outfeed.connectors.base import DestinationOptions, FilenameStyle, OurSide
+from outfeed.errors import Action, ConfigError
+from outfeed.windows import Window, parse_instant
+
+_EXAMPLE = Window(parse_instant("2025-03-16T00:00:00Z"), parse_instant("2025-03-17T00:00:00Z"))
+
+
+@click.command()
+@click.argument("customer")
+@click.option(
+    "--public-key",
+    type=click.Path(path_type=Path),
+    help="File with the public half of the key that we log in with, in OpenSSH form.",
+)
+@click.option(
+    "--ip-ranges",
+    envvar="OUTFEED_IP_RANGES",
+    show_envvar=True,
+    default="",
+    help="Networks that we connect from, in CIDR notation, separated by commas.",
+)
+@click.option(
+    "--google-project",
+    envvar="OUTFEED_GOOGLE_PROJECT",
+    show_envvar=True,
+    help="Google Cloud project of our service accounts.",
+)
+def onboarding(customer: str, public_key: Path | None, ip_ranges: str, google_project: str | None) -> None:
+    """Prints what a CUSTOMER must know and prepare for each destination."""
+    config = load_customer(customer)
+    ours = OurSide(
+        public_key=None if public_key is None else read_public_key(public_key),
+        address_ranges=address_ranges(ip_ranges),
+        google_project=google_project,
+    )
+    for line in sheet(customer, config, ours):
+        click.echo(line)
+
+
+def address_ranges(text: str) -> tuple[str, ...]:
+    """Networks in CIDR notation, checked (DX-083).
+
+    Raises:
+        ConfigError: for anything else, and for an address inside a network.
+    """
+    ranges = []
+    for word in text.replace(",", " ").split():
+        try:
+            ranges.append(str(ipaddress.ip_network(word)))
+        except ValueError as error:
+            raise ConfigError(
+                f"{word!r} is no network: {error}",
+                where="OUTFEED_IP_RANGES or --ip-ranges",
+                action=Action.OPERATOR,
+                remedy="write it in CIDR notation, like 198.51.100.0/24 or 203.0.113.7/32",
+            ) from None
+    return tuple(ranges)
+
+
+def read_public_key(path: Path) -> str:
+    """The key in a file as one line for authorized_keys; never a private one (DX-082).
+
+    Raises:
+        ConfigError: unless it is a public Ed25519 key, or an RSA key of at least 3072 bits.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
+    try:
+        content = path.read_bytes()
+        key = load_ssh_public_key(content)
+    except OSError as error:
+        raise _no_key(path, f"it can't be read: {error.strerror}") from error
+    except (ValueError, UnsupportedAlgorithm):
+        # The text may be a private key: neither it nor what was said of it is shown.
+        raise _no_key(path, "this is no public key in OpenSSH form") from None
+    if isinstance(key, RSAPublicKey) and key.key_size < 3072:
+        raise _no_key(path, f"an RSA key of {key.key_size} bits is too weak, it needs 3072")
+    if not isinstance(key, Ed25519PublicKey | RSAPublicKey):
+        raise _no_key(path, "it is neither an Ed25519 nor an RSA key")
+    return " ".join(content.decode("ascii", "replace").split("\n")[0].split()[:2])
+
+
+def _no_key(path: Path, what: str) -> ConfigError:
+    return ConfigError(
+        what,
+        where=str(path),
+        action=Action.OPERATOR,
+        remedy="make a key pair with `ssh-keygen -t ed25519` and give the file that ends in .pub",
+    )
+
+
+def sheet(customer: str, config: WorkOrdersConfig, ours: OurSide) -> Iterator[str]:
+    """The onboarding sheet, as lines of Markdown: one section per destination, then the steps."""
+    yield f"# Onboarding of {customer}"
+    yield ""
+    yield f"Export: {config.export_type}, {config.interval or config.cron}, days begin in {config.time_zone}."
+    for destination in config.destinations:
+        yield from _section(customer, config, destination, ours)
+    yield ""
+    yield "## From here to the first delivery"
+    yield ""
+    yield "1. You prepare the place as described above."
+    yield "2. We run a test export and verify that it has landed: names, sizes, and checksums where we can."
+    yield "3. Only after that the regular exports begin."
+    yield ""
+    yield "You may delete delivered files at any time. We do not send them again."
+
+
+def _section(
+    customer: str, config: WorkOrdersConfig, destination: DestinationOptions, ours: OurSide
+) -> Iterator[str]:
+    yield ""
+    yield f"## Destination {destination.name}"
+    yield ""
+    yield f"Place: `{destination.location()}`"
+    problem = destination.name_problem(customer)
+    if problem:
+        yield f"\n**To be settled first:** {problem}."
+    for title, lines in destination.onboarding(customer, ours).items():
+        yield ""
+        yield f"{title}:"
+        yield ""
+        yield from (f"- {line}" for line in lines)
+    yield ""
+    yield "Directory tree, all of it below the place:"
+    yield ""
+    yield "```"
+    yield from tree(config, destination)
+    yield "```"
+
+
+def tree(config: WorkOrdersConfig, destination: DestinationOptions) -> Iterator[str]:
+    """The folders that will be created, for access control (DX-084)."""
+    from outfeed.plan import window_name
+
+    name = window_name(_EXAMPLE, FilenameStyle(destination.filename_style))
+    for site in config.site_id:
+        yield f"{site}/"
+        yield "  data/"
+        yield f"    {config.export_type}/"
+        yield f"      {name}.json"
+        if destination.export_images:
+            yield "  inputs/"
+            yield "    <input id><file extension>"
+    yield "_outfeed/"
+    yield f"  {config.export_type}/"
+    yield f"    {name}/"
+    yield "      manifest, checksums, list of images, marker"
