@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from outfeed.connectors.base import Credentials
+from outfeed.connectors.ssh_socket import BatchingTunnel
 from outfeed.errors import Action, ConfigError, OutfeedError, TerminalError, TransientError
 
 if TYPE_CHECKING:
@@ -255,8 +256,8 @@ async def _log_in(
         trusted = _trusted_keys(server)
         key = _private_key(server, credentials)
         shown: list[asyncssh.SSHKey] = []
-        connection = await asyncssh.run_client(
-            sock,
+        connection = await asyncssh.connect(
+            tunnel=BatchingTunnel(sock),
             config=None,
             options=asyncssh.SSHClientConnectionOptions(
                 config=None,
