@@ -178,7 +178,9 @@ def make_plan(
     )
 
 
-def balance(keys: Sequence[str], weights: Mapping[str, int], limit: int = MAX_GROUPS) -> tuple[tuple[str, ...], ...]:
+def balance(
+    keys: Sequence[str], weights: Mapping[str, int], limit: int = MAX_GROUPS
+) -> tuple[tuple[str, ...], ...]:
     """Splits parts into at most `limit` groups of about the same weight, largest parts first."""
     known = sorted(weights.values())
     default = known[len(known) // 2] if known else 1
