@@ -1,6 +1,6 @@
 # All that runs and is not committed lives in .outfeed/.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .outfeed/venv
 BIN := $(VENV)/bin
 # A new environment whenever what it is made of changes.

@@ -170,7 +170,7 @@ class LocalAirflow:
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
 
-    def start(self, timeout: float = 180) -> None:
+    def start(self, timeout: float = 300) -> None:
         """All components run and answer; what an earlier start of this home left behind is ended first."""
         end_all(self.home)
         components = dict(COMPONENTS)

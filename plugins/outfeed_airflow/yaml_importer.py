@@ -1,7 +1,7 @@
 """`customers/<customer>.yaml` is a DAG file: imported like a Python one, with errors under its own name.
 
 Airflow 3.3 has the importer interface but no setting to register one, and its DAG processor lists Python
-files only; `install` closes both gaps. Airflow 3.4 makes the same idea official (docs/decisions.md).
+files only; `install` closes both gaps. Airflow 3.4 makes the same idea official.
 """
 
 from __future__ import annotations

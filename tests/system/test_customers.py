@@ -53,6 +53,15 @@ def test_an_edit_is_live_within_moments_also_the_second_one(site: Site) -> None:
         )
 
 
+def test_airflow_scans_one_plugin_file_and_no_other(site: Site) -> None:
+    """Airflow imports every Python file below plugins/ under its bare name unless it is told not to."""
+    assert site.rest.request("GET", "/plugins/importErrors")["import_errors"] == []
+    ours = [p for p in site.rest.request("GET", "/plugins")["plugins"] if p["name"] == "outfeed"]
+    assert [len(plugin["timetables"]) for plugin in ours] == [2]
+    log = (site.airflow.home / "logs" / "scheduler.log").read_text()
+    assert "Error while calling listener" not in log
+
+
 def test_a_draft_never_runs_by_itself(site: Site) -> None:
     # DX-005
     site.wait("the customers", lambda: set(OTHERS) <= site.rest.dag_ids())
