@@ -7,12 +7,17 @@ wins, so two tries at once can't mix, and a try that dies leaves nothing that a 
 
 from __future__ import annotations
 
+import io
 import re
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 import orjson
 
 from outfeed.errors import Action, TerminalError
+
+#: Bytes per request to an object store, and those of them that lines are cut from at a time.
+_BLOCK_SIZE = 8 << 20
+_BUFFER_SIZE = 1 << 20
 
 
 class StoragePath(Protocol):
@@ -51,13 +56,14 @@ class Staging:
         relative = f"{step}/{path_component(part)}/try={self.attempt}/{name}"
         target = self.root / relative
         _make_parent(target)
-        return relative, target.fs.open(target.path, "wb", block_size=8 << 20)
+        return relative, target.fs.open(target.path, "wb", block_size=_BLOCK_SIZE)
 
     def open_read(self, relative: str) -> BinaryIO:
         """Opens what a finished step named, for reading. Raises FileNotFoundError."""
         target = self.root / relative
-        stream: BinaryIO = target.fs.open(target.path, "rb", block_size=8 << 20)
-        return stream
+        stream: BinaryIO = target.fs.open(target.path, "rb", block_size=_BLOCK_SIZE)
+        # Files of object stores lack half of a file's methods, such as readlines with a limit.
+        return stream if _is_local(target) else io.BufferedReader(cast("Any", stream), _BUFFER_SIZE)
 
     def publish(self, step: str, part: str, result: dict[str, Any]) -> dict[str, Any]:
         """Makes `result` the outcome of a step for a part unless another try was first; gives the winner."""

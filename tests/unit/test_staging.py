@@ -16,6 +16,8 @@ from upath import UPath
 from tests.servers.gcs import GcsServer
 from tests.servers.s3 import S3Server
 
+pytestmark = pytest.mark.servers
+
 KINDS = ["file", "s3", "gs"]
 _COUNT = itertools.count()
 
@@ -113,6 +115,18 @@ def test_a_large_file_comes_back_whole(root: UPath) -> None:
             assert stream.read(4) == number.to_bytes(4)
             assert stream.read(len(block)) == block
         assert stream.read() == b""
+
+
+def test_lines_are_read_like_those_of_any_file(root: UPath) -> None:
+    lines = [b"%d\n" % number for number in range(1000)]
+    path, stream = Staging(root, "1-a").open_write("extract", "site", "images.txt")
+    with stream:
+        stream.writelines(lines)
+    with Staging(root, "2-b").open_read(path) as stream:
+        assert stream.readline() == lines[0]
+        some = stream.readlines(100)
+        assert 1 < len(some) < 60
+        assert [lines[0], *some, *stream] == lines
 
 
 def test_what_was_never_staged_is_not_found(root: UPath) -> None:
