@@ -164,7 +164,7 @@ def test_schema_prints_and_writes(project: Path) -> None:
 
 
 def test_plan_shows_windows_parts_and_paths(project: Path) -> None:
-    # DX-064 DX-065 DX-067 DX-071 XX-02
+    # DX-064 DX-065 DX-067 XX-02
     before = files_of(project)
     result = outfeed("plan", "acme", "--from", "2026-03-29", "--to", "2026-03-31")
     first, second = SITES
@@ -396,7 +396,7 @@ def test_a_name_that_no_service_account_can_have_is_said_first(project: Path) ->
 
 
 def test_the_onboarding_sheet_of_an_sftp_server(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # DX-080 DX-081 DX-082 DX-083 DX-084 DX-085 DX-086 DX-087
+    # DX-080 DX-081 DX-082 DX-083 DX-084
     monkeypatch.setenv("OUTFEED_IP_RANGES", "198.51.100.0/24, 2001:db8::/48 203.0.113.7/32")
     path = key_file(project, ed25519.Ed25519PrivateKey.generate())
     server = outfeed("onboarding", "acme", "--public-key", str(path)).output.split("## Destination ")[2]
@@ -423,7 +423,7 @@ def test_what_is_not_known_yet_is_a_gap_in_the_sheet(project: Path) -> None:
 
 
 def test_the_sheet_promises_validation_before_the_first_delivery(project: Path) -> None:
-    # DX-080 DX-088 DX-089 DX-090 D19
+    # DX-080 D19
     steps = outfeed("onboarding", "acme").output.split("## From here to the first delivery")[1]
     assert "test export" in steps
     assert "Only after that the regular exports begin" in steps

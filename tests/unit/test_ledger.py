@@ -495,7 +495,7 @@ def test_a_delivered_file_never_becomes_missing(ledger: Ledger) -> None:
 
 
 def test_outstanding_images_are_the_missing_ones_until_they_are_delivered(ledger: Ledger) -> None:
-    # DX-056 D15
+    # D15
     fence = fence_of(ledger)
     missing = [
         data_file(f"{number}.png", kind=FileKind.IMAGE, state=FileState.MISSING, sha256=None, bytes=None)
@@ -547,7 +547,6 @@ def test_files_of_a_run_by_place(ledger: Ledger) -> None:
 
 
 def test_the_images_of_a_run_are_a_stream(ledger: Ledger) -> None:
-    # DX-056
     fence = fence_of(ledger)
     images = [data_file(f"{number:05}.png", kind=FileKind.IMAGE) for number in range(2500)]
     missing = data_file("missing.png", kind=FileKind.IMAGE, state=FileState.MISSING, sha256=None)

@@ -280,7 +280,7 @@ def test_a_window_is_a_span_of_utc() -> None:
 
 @given(instants, st.sampled_from(ODD_ZONES))
 def test_an_instant_survives_being_written(instant: dt.datetime, zone: str) -> None:
-    # DX-153 XX-02
+    # XX-02
     assert parse_instant(format_instant(instant)) == instant
     assert format_instant(instant.astimezone(ZoneInfo(zone))) == format_instant(instant)
     assert format_instant(instant).endswith("Z")

@@ -37,7 +37,7 @@ def explain(error: ValidationError, model: type[BaseModel], document: Document) 
 
 
 def unknown_type(tag: str, known: list[str], document: Document, path: KeyPath = ()) -> Problem:
-    """The problem of a `type` that nobody knows, at its value, with all the known ones (DX-015, DX-026)."""
+    """The problem of a `type` that nobody knows, at its value, with all the known ones (DX-015, DX-043)."""
     key = next((key for key in _TYPE_KEYS if document.resolve((*path, key))[-1:] == (key,)), "type")
     message = f"unknown type {tag!r}; the known ones are {', '.join(sorted(known))}"
     return Problem(*document.place((*path, key)), message, did_you_mean(tag, known))
