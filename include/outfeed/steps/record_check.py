@@ -91,6 +91,7 @@ class RecordCheck:
         self._names = names
         self._reasons: Counter[str] = Counter()
         self._quarantine: BinaryIO | None = None
+        self.read = 0
         self.rows = 0
         self.rejected = 0
         self.bytes = 0
@@ -106,13 +107,12 @@ class RecordCheck:
     def run(self, streams: Iterable[BinaryIO], progress: Progress) -> None:
         """Checks all records; every one of them ends up in exactly one of the two files (design §4.2)."""
         self.records, stream = self._open_staged(RECORDS)
-        read = 0
         try:
             with HashedFile(stream) as valid:
                 for block in _blocks(streams):
                     valid.write(self._check(block))
-                    read += len(block)
-                    progress(self.rows + self.rejected, read)
+                    self.read += len(block)
+                    progress(self.rows + self.rejected, self.read)
         finally:
             if self._quarantine is not None:
                 self._quarantine.close()

@@ -105,9 +105,11 @@ class _Validation:
 
     def _account(self, check: RecordCheck, extracted: dict[str, Any]) -> None:
         """Nothing was lost on the way, and not too much was rejected."""
-        if check.rows + check.rejected != extracted["rows"]:
+        found = {"rows": check.rows + check.rejected, "bytes": check.read}
+        if found != {"rows": extracted["rows"], "bytes": extracted["bytes"]}:
             raise TransientError(
-                f"{extracted['rows']} records were staged, but {check.rows + check.rejected} are there",
+                f"{extracted['rows']} records in {extracted['bytes']} bytes were staged, but "
+                f"{found['rows']} in {found['bytes']} are there",
                 where=self._part.key,
                 action=Action.OPERATOR,
                 remedy="clear the run from the task 'plan' on; if it happens again, check the storage",
