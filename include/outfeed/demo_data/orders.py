@@ -1,6 +1,6 @@
 """Work orders as a fibre operator's platform would hold them, day by day, with what goes wrong in real life.
 
-Everything follows from seed, site and day: the same arguments give the same rows, whatever else is made.
+Nothing is left to chance: the same arguments give the same rows.
 """
 
 from __future__ import annotations
