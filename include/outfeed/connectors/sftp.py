@@ -170,8 +170,8 @@ class SftpOptions(DestinationOptions):
             ],
         }
 
-    def server(self) -> Server:
-        """Where to connect to, and which host keys to accept."""
+    def server(self, credentials: Credentials) -> Server:
+        """Where to connect to, which host keys to accept, and how to log in."""
         home = Path(os.environ.get("OUTFEED_HOME", ".outfeed"))
         remembered = home / "known_hosts" / f"{self.pool_name()}.pub"
         return Server(
@@ -181,6 +181,7 @@ class SftpOptions(DestinationOptions):
             host_keys=self.host_public_key,
             remember=remembered if self.trust_on_first_use else None,
             location=self.location(),
+            credentials=credentials,
         )
 
     def pool_name(self) -> str:
@@ -202,7 +203,7 @@ class SftpConnector(Connector):
     def __init__(self, options: SftpOptions, credentials: Credentials, *, attempt: str) -> None:
         super().__init__(options, credentials, attempt=attempt)
         self._options = options
-        self._server = options.server()
+        self._server = options.server(credentials)
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
@@ -233,9 +234,7 @@ class SftpConnector(Connector):
 
     def preflight(self) -> Iterator[Check]:
         """See the base class; connects by itself, so it is called outside a `with`."""
-        return preflight(
-            self._server, self.credentials, SftpBase(self._options.sftp_remote_path, self.attempt)
-        )
+        return preflight(self._server, SftpBase(self._options.sftp_remote_path, self.attempt))
 
     async def _open(self) -> None:
         connections = min(-(-self._options.parallel // 4), MAX_CONNECTIONS)
@@ -247,11 +246,14 @@ class SftpConnector(Connector):
             files_per_connection=per_connection,
             stop=self._stop,
         )
-        self._sessions = SessionPool(
-            lambda: connect(self._server, self.credentials), connections, per_connection
-        )
+        self._sessions = SessionPool(lambda: connect(self._server), connections, per_connection)
         try:
-            await self._base.prepare(await self._sessions.first())
+            session = await self._sessions.first()
+            try:
+                await self._base.prepare(session)
+            except BaseException:
+                await self._base.clean_up(session)
+                raise
         except BaseException:
             await self._sessions.close()
             raise

@@ -58,10 +58,15 @@ class SftpBase:
 
     async def prepare(self, session: SshSession) -> None:
         """Makes this try's folder, removes what dead tries left, and finds out what `rename` does here."""
-        await self.check(session)
-        await self.make_temporary(session)
-        await self._remove_leftovers(session)
-        self.rename = await self.probe_rename(session)
+        import asyncssh
+
+        try:
+            await self.check(session)
+            await self.make_temporary(session)
+            await self._remove_leftovers(session)
+            self.rename = await self.probe_rename(session)
+        except (asyncssh.Error, OSError) as error:
+            raise session.fault(error, f"use {self.temporary()}") from error
 
     async def check(self, session: SshSession) -> None:
         """Raises unless the base is a folder; it is the customer's to create (DX-074)."""
@@ -82,16 +87,12 @@ class SftpBase:
 
     async def probe_rename(self, session: SshSession) -> Literal["refuses", "overwrites", "none"]:
         """Whether the server can rename, and whether it does so onto a name that exists."""
-        import asyncssh
-
         first, second, third = (self.temporary(f"probe {name}") for name in "abc")
-        await asyncio.gather(self._touch(session, first), self._touch(session, second))
         try:
+            await asyncio.gather(self._touch(session, first), self._touch(session, second))
             if await self._renames(session, first, second):
                 return "overwrites"
             return "refuses" if await self._renames(session, first, third) else "none"
-        except (asyncssh.Error, OSError) as error:
-            raise session.fault(error, "rename a file") from error
         finally:
             await self.remove(session, first, second, third)
 

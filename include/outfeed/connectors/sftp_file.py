@@ -131,8 +131,8 @@ class SftpDelivery:
         try:
             written = await self._send(session, handle, reader, first, requests)
             requests.append(_started(self._sync(session, handle)))
-            requests.append(_started(session.ask(handle.close())))
-            requests.append(_started(session.ask(session.client.stat(path))))
+            requests.append(_started(session.call(handle.close)))
+            requests.append(_started(session.call(session.client.stat, path)))
             size = (await asyncio.gather(*requests))[-1].size
         except asyncssh.SFTPFailure as error:
             full = await session.full_disk(self._base.path())
@@ -167,7 +167,7 @@ class SftpDelivery:
                 if len(requests) >= self._window:
                     await requests.popleft()
                 piece = block[start : start + session.write_size]
-                requests.append(_started(session.ask(handle.write(piece, written))))
+                requests.append(_started(session.call(handle.write, piece, written)))
                 written += len(piece)
             block = b"" if reader.finished else await asyncio.to_thread(reader.block, BLOCK_SIZE)
         return written

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Itera
 from functools import partial
 from typing import Any
 
-from outfeed.connectors.base import Check, CheckState, Credentials
+from outfeed.connectors.base import Check, CheckState
 from outfeed.connectors.sftp_base import SftpBase
 from outfeed.connectors.ssh import Server, SshSession, StepError, connect_steps
 from outfeed.connectors.ssh_pool import LoopThread
@@ -19,11 +19,11 @@ FILE_STEPS = ("list", "mkdir", "write", "read back", "rename", "clean up")
 _CONTENT = b"Outfeed was here and will remove this file.\n"
 
 
-def preflight(server: Server, credentials: Credentials, base: SftpBase) -> Iterator[Check]:
+def preflight(server: Server, base: SftpBase) -> Iterator[Check]:
     """Connects, then tries all that a delivery needs, and removes what it made."""
     thread = LoopThread(1)
     try:
-        session = yield from _connection_checks(thread, server, credentials)
+        session = yield from _connection_checks(thread, server)
         if session is not None:
             try:
                 yield from run_steps(_FileSteps(thread, session, base).steps())
@@ -33,10 +33,8 @@ def preflight(server: Server, credentials: Credentials, base: SftpBase) -> Itera
         thread.close()
 
 
-def _connection_checks(
-    thread: LoopThread, server: Server, credentials: Credentials
-) -> Generator[Check, None, SshSession | None]:
-    progress = connect_steps(server, credentials)
+def _connection_checks(thread: LoopThread, server: Server) -> Generator[Check, None, SshSession | None]:
+    progress = connect_steps(server)
     passed = 0
     try:
         while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import os
 import socket
 import time
@@ -69,6 +70,7 @@ class Server:
         host_keys: pinned keys in OpenSSH form; empty only with `remember`.
         remember: file that holds the key of the first contact (trust on first use), or None.
         location: URI for messages.
+        credentials: hold our private key.
     """
 
     host: str
@@ -77,12 +79,37 @@ class Server:
     host_keys: tuple[str, ...]
     remember: Path | None
     location: str
+    credentials: Credentials
 
     def trusted(self) -> tuple[str, ...]:
         """The keys to accept; empty means any, which happens only on a first use that an operator allowed."""
         if self.remember is not None and self.remember.exists():
             return (self.remember.read_text().strip(),)
         return self.host_keys
+
+    @functools.cached_property
+    def private_key(self) -> asyncssh.SSHKey:
+        """Our key, read once: decrypting one takes a good part of a second."""
+        import asyncssh
+
+        text = self.credentials.extra.get("private_key")
+        if not text:
+            problem = "its extra holds no private_key"
+        else:
+            try:
+                passphrase = self.credentials.extra.get("private_key_passphrase")
+                return asyncssh.import_private_key(text, passphrase)
+            except asyncssh.KeyEncryptionError:
+                problem = "its private_key is encrypted and private_key_passphrase is missing or wrong"
+            except asyncssh.KeyImportError:
+                problem = "its private_key is no private key in OpenSSH or PEM form"
+        unusable = TerminalError(
+            f"could not authenticate: the connection of this destination can't be used: {problem}",
+            where=self.location,
+            action=Action.OPERATOR,
+            remedy="put the private half of the customer's key pair into the connection's extra",
+        )
+        raise StepError("authenticate", unusable)
 
 
 class SshSession:
@@ -120,6 +147,10 @@ class SshSession:
         finally:
             self._waiting -= 1
             self._progress = time.monotonic()
+
+    async def call(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """`ask` for a request that may be cancelled before it is made."""
+        return await self.ask(function(*arguments))
 
     async def _watchdog(self) -> None:
         while True:
@@ -159,9 +190,7 @@ class SshSession:
         self._connection.abort()
 
 
-async def connect_steps(
-    server: Server, credentials: Credentials
-) -> AsyncIterator[tuple[str, str | SshSession]]:
+async def connect_steps(server: Server) -> AsyncIterator[tuple[str, str | SshSession]]:
     """Connects in named steps: resolve, connect, host key, authenticate; last comes the session itself.
 
     Yields:
@@ -174,16 +203,16 @@ async def connect_steps(
     yield "resolve", f"{server.host} is {', '.join(sorted({address[4][0] for address in addresses}))}"
     sock = await _connect(server, addresses)
     yield "connect", f"port {server.port} accepts connections"
-    connection, shown = await _log_in(server, credentials, sock)
+    connection, shown = await _log_in(server, sock)
     yield "host key", shown
     yield "authenticate", f"{server.username} may log in with our key"
     yield "session", await _start_sftp(server, connection)
 
 
-async def connect(server: Server, credentials: Credentials) -> SshSession:
+async def connect(server: Server) -> SshSession:
     """A connected session; raises the OutfeedError of the step that failed."""
     try:
-        async for _, result in connect_steps(server, credentials):
+        async for _, result in connect_steps(server):
             if isinstance(result, SshSession):
                 return result
     except StepError as failed:
@@ -247,14 +276,12 @@ def _unconnected(server: Server, error: OSError) -> TransientError:
     )
 
 
-async def _log_in(
-    server: Server, credentials: Credentials, sock: socket.socket
-) -> tuple[asyncssh.SSHClientConnection, str]:
+async def _log_in(server: Server, sock: socket.socket) -> tuple[asyncssh.SSHClientConnection, str]:
     import asyncssh
 
     try:
         trusted = _trusted_keys(server)
-        key = _private_key(server, credentials)
+        key = await asyncio.to_thread(lambda: server.private_key)
         shown: list[asyncssh.SSHKey] = []
         connection = await asyncssh.connect(
             tunnel=BatchingTunnel(sock),
@@ -331,30 +358,6 @@ def _host_key_algorithms(trusted: list[asyncssh.SSHKey]) -> list[str]:
         return ("ssh-rsa" if algorithm.startswith("rsa-") else algorithm) not in kinds
 
     return sorted(_HOST_KEY_ALGORITHMS, key=known_last)
-
-
-def _private_key(server: Server, credentials: Credentials) -> asyncssh.SSHKey:
-    import asyncssh
-
-    text = credentials.extra.get("private_key")
-    if not text:
-        problem = "its extra holds no private_key"
-    else:
-        try:
-            return asyncssh.import_private_key(text, credentials.extra.get("private_key_passphrase"))
-        except asyncssh.KeyEncryptionError:
-            problem = "its private_key is encrypted and private_key_passphrase is missing or wrong"
-        except asyncssh.KeyImportError:
-            problem = "its private_key is no private key in OpenSSH or PEM form"
-    raise StepError(
-        "authenticate",
-        TerminalError(
-            f"could not authenticate: the connection of this destination can't be used: {problem}",
-            where=server.location,
-            action=Action.OPERATOR,
-            remedy="put the private half of the customer's key pair into the connection's extra",
-        ),
-    )
 
 
 def _log_in_error(

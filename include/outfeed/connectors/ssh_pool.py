@@ -62,6 +62,14 @@ class _Slot:
     usable: bool = True
 
 
+class _RefusedError(Exception):
+    """An additional connection could not be opened."""
+
+    def __init__(self, error: OutfeedError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
 class SessionPool:
     """Up to `connections` sessions; one is opened only when those before it are full.
 
@@ -83,21 +91,22 @@ class SessionPool:
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncIterator[SshSession]:
         """A session for one file."""
-        slot = self._free_slot()
-        slot.load += 1
-        try:
-            session = await self._session(slot)
-        except OutfeedError as error:
-            slot.load -= 1
-            slot.usable = False
-            log.warning("an additional connection was refused, going on with fewer: %s", error)
+        while True:
             slot = self._free_slot()
             slot.load += 1
-            session = await self._session(slot)
-        try:
-            yield session
-        finally:
-            slot.load -= 1
+            try:
+                yield await self._session(slot)
+                return
+            except _RefusedError as refused:
+                self._go_on_with_fewer(slot, refused.error)
+            finally:
+                slot.load -= 1
+
+    def _go_on_with_fewer(self, slot: _Slot, error: OutfeedError) -> None:
+        if slot.usable:
+            log.warning("an additional connection was refused, going on with fewer: %s", error)
+        for other in self._slots:
+            other.usable = other.usable and other is not slot and other.session is not None
 
     def _free_slot(self) -> _Slot:
         usable = [slot for slot in self._slots if slot.usable]
@@ -107,7 +116,12 @@ class SessionPool:
     async def _session(self, slot: _Slot) -> SshSession:
         if slot.session is None:
             slot.session = asyncio.create_task(self._opened())
-        return await asyncio.shield(slot.session)
+        try:
+            return await asyncio.shield(slot.session)
+        except OutfeedError as error:
+            if slot is self._slots[0]:
+                raise
+            raise _RefusedError(error) from error
 
     async def _opened(self) -> SshSession:
         return await self._open_session()
