@@ -61,3 +61,19 @@ def test_drafts_are_never_late(tmp_path: Path) -> None:
     # DX-005
     draft = config([{"name": "box", "type": "local", "path": "x"}], state="draft", start_date="2026-03-27")
     assert late_windows({"acme": draft}, World(tmp_path, draft).ledger, NOW) == []
+
+
+def test_without_a_start_date_windows_are_owed_from_the_first_run_on(tmp_path: Path) -> None:
+    # DX-018, DX-019
+    live = config([{"name": "box", "type": "local", "path": str(tmp_path / "base")}], start_date=None)
+    world = World(tmp_path, live)
+    assert late_windows({"acme": live}, world.ledger, NOW) == [], "it may not have begun"
+    world.ledger.record_validation("acme", live.destinations[0].location(), "earlier")
+    day = Window(dt.datetime(2026, 3, 27, 23, tzinfo=dt.UTC), dt.datetime(2026, 3, 28, 23, tzinfo=dt.UTC))
+    world.deliver(FIRST, window=day)
+    late = late_windows({"acme": live}, world.ledger, NOW)
+    assert [w.window.start.isoformat() for w in late] == [
+        "2026-03-28T23:00:00+00:00",
+        "2026-03-29T22:00:00+00:00",
+        "2026-03-30T22:00:00+00:00",
+    ]
