@@ -36,10 +36,13 @@ check: setup
 	PYTHONPATH=include:plugins $(BIN)/lint-imports
 	$(BIN)/pytest tests/unit -m "not servers"
 
-# Everything but the distributed tests.
-test: setup check
+# Everything that CI runs: `check`, then every other test, the slowest last.
+test: setup
 	scripts/install_test_servers.sh
-	$(BIN)/pytest -m "not distributed"
+	$(MAKE) check
+	$(BIN)/pytest tests/unit -m servers
+	$(BIN)/pytest tests --ignore=tests/unit --ignore=tests/distributed
+	$(BIN)/pytest tests/distributed
 
 # Two Celery workers that share no disk.
 test-distributed: setup

@@ -31,8 +31,8 @@ class StoragePath(Protocol):
 
 
 def path_component(text: str) -> str:
-    """`text` as one path component: anything but letters, digits, `._=+-` becomes `_`."""
-    return re.sub(r"[^A-Za-z0-9._=+-]", "_", text)
+    """`text` as one path component: anything but letters, digits, `._=+~-` becomes `_`."""
+    return re.sub(r"[^A-Za-z0-9._=+~-]", "_", text)
 
 
 class Staging:
