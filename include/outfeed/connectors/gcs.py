@@ -89,7 +89,7 @@ class GcsOptions(DestinationOptions):
         problem = _bucket_problem(bucket)
         if problem:
             raise ValueError(f"{value!r} names no valid bucket: {problem}")
-        parts = prefix.strip("/").split("/") if prefix.strip("/") else []
+        parts = prefix.removesuffix("/").split("/") if prefix else []
         if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\\?#*\[\]]", prefix):
             raise ValueError(f"{value!r} has a prefix with an empty part, '..' or a character of a pattern")
         return "/".join(["gs:/", bucket, *parts, ""])

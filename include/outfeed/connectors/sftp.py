@@ -54,20 +54,32 @@ def _openssh_key(line: str) -> str:
     """`<type> <base64>` of a public key line in OpenSSH form, its comment dropped."""
     if "PRIVATE KEY" in line:
         raise ValueError("this is a private key; ask the customer for the server's public host key")
-    fields = line.split()
-    if len(fields) < 2:
+    words = line.split()
+    if len(words) < 2:
         raise ValueError("a host key has the form 'ssh-ed25519 AAAA…', as in ssh_host_ed25519_key.pub")
-    kind, encoded = fields[:2]
+    kind, encoded = words[:2]
     try:
         blob = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         raise ValueError(
             f"the host key after {kind!r} is no base64; a known_hosts line must lose its host name first"
         ) from None
-    length = int.from_bytes(blob[:4], "big")
-    if blob[4 : 4 + length] != kind.encode() or len(blob) <= 4 + length:
+    fields = _ssh_strings(blob)
+    if len(fields) < 2 or fields[0] != kind.encode():
         raise ValueError(f"the host key says it is {kind!r} but its content is another type or cut short")
     return f"{kind} {encoded}"
+
+
+def _ssh_strings(blob: bytes) -> list[bytes]:
+    """The strings that a public key consists of; none if the last one is cut short."""
+    strings = []
+    while blob:
+        end = 4 + int.from_bytes(blob[:4], "big")
+        if end > len(blob):
+            return []
+        strings.append(blob[4:end])
+        blob = blob[end:]
+    return strings
 
 
 class SftpOptions(DestinationOptions):

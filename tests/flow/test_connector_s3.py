@@ -1,0 +1,154 @@
+"""What only S3 has: parts, unfinished uploads, checksum modes, its own error codes."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+from outfeed.connectors.base import CheckState, Delivered
+from outfeed.connectors.s3_objects import PART_SIZE, part_size
+from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
+
+from tests.flow.places import S3Place, content, failure, outgoing
+from tests.servers.s3 import S3Server
+
+pytestmark = pytest.mark.servers
+
+LARGE = 2 * PART_SIZE + 1
+
+
+@pytest.fixture
+def place(s3: S3Server) -> S3Place:
+    """An empty prefix of a bucket."""
+    return S3Place(s3)
+
+
+def test_the_store_holds_the_checksum_of_what_we_sent(place: S3Place) -> None:
+    data = content(100_000)
+    place.deliver(outgoing("file", data))
+    head = place.server.client().head_object(
+        Bucket=place.bucket, Key=f"{place.prefix}file", ChecksumMode="ENABLED"
+    )
+    assert base64.b64decode(head["ChecksumSHA256"]) == hashlib.sha256(data).digest()
+    assert head["ContentType"] == "application/octet-stream"
+
+
+def test_a_store_without_additional_checksums_is_compared_by_size(place: S3Place) -> None:
+    assert place.connector(checksum_mode="when_required").capabilities.checksum is None
+    for size in (0, 100_000, LARGE):
+        data = content(size)
+        result = place.deliver(outgoing(f"{size}", data), checksum_mode="when_required")[f"{size}"]
+        assert (result.outcome, result.verified) == ("created", "size")
+        assert place.read(f"{size}") == data
+        again = place.deliver(outgoing(f"{size}", data), checksum_mode="when_required")[f"{size}"]
+        assert (again.outcome, again.verified) == ("identical", "read-back")
+
+
+def test_what_a_killed_try_left_unfinished_is_aborted(place: S3Place) -> None:
+    client = place.server.client()
+    for name in ("large", "large-other"):
+        upload = client.create_multipart_upload(Bucket=place.bucket, Key=f"{place.prefix}{name}")["UploadId"]
+        client.upload_part(
+            Bucket=place.bucket,
+            Key=f"{place.prefix}{name}",
+            UploadId=upload,
+            PartNumber=1,
+            Body=content(PART_SIZE),
+        )
+    place.deliver(outgoing("large", content(LARGE)))
+    assert place.names() == {"large", "large-other?unfinished"}
+    assert place.read("large") == content(LARGE)
+
+
+def test_large_content_under_a_taken_name_is_not_even_sent(place: S3Place) -> None:
+    place.deliver(outgoing("large", content(LARGE)))
+    operations: list[str] = []
+    with spying(operations):
+        place.deliver(outgoing("large", content(LARGE, 1)), outgoing("other", content(LARGE)))
+
+    assert operations.count("CreateMultipartUpload") == 1
+    assert operations.count("UploadPart") == 3
+
+
+@contextlib.contextmanager
+def spying(operations: list[str], *, drop: str = "") -> Iterator[None]:
+    """Notes what boto is asked for; `drop` is an argument that gets lost on the way."""
+    import botocore.client
+
+    original = botocore.client.BaseClient._make_api_call
+
+    def noted(self: object, operation: str, arguments: dict[str, object]) -> object:
+        operations.append(operation)
+        return original(self, operation, {name: value for name, value in arguments.items() if name != drop})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+        yield
+
+
+def test_other_large_content_is_a_conflict_and_leaves_no_parts(place: S3Place) -> None:
+    place.deliver(outgoing("large", content(LARGE)))
+    result = place.deliver(outgoing("large", content(LARGE, 1)))["large"]
+    assert isinstance(failure(result), DestinationConflict)
+    assert place.names() == {"large"}
+    assert place.read("large") == content(LARGE)
+
+
+def test_the_number_of_parts_stays_below_the_limit() -> None:
+    for size in (None, 0, PART_SIZE, 10**9, 10**11, 5 * 10**12):
+        assert part_size(size) >= PART_SIZE
+        assert -(-(size or 0) // part_size(size)) <= 10_000
+
+
+def test_a_read_only_key_names_the_missing_permission(place: S3Place, s3: S3Server) -> None:
+    place.credentials = dataclasses.replace(
+        place.credentials, login=s3.reader_access_key, password=s3.reader_secret_key
+    )
+    for size in (10, LARGE):
+        with pytest.raises(TerminalError, match="s3:PutObject") as caught:
+            place.deliver(outgoing("file", content(size)))
+        assert caught.value.action is Action.CUSTOMER
+    checks = {check.step: check.state for check in place.connector().preflight()}
+    assert checks["list"] is CheckState.PASSED
+    assert checks["put"] is CheckState.FAILED
+    assert checks["read back"] is CheckState.SKIPPED
+
+
+def test_wrong_keys_are_the_operators_to_mend(place: S3Place) -> None:
+    place.credentials = dataclasses.replace(place.credentials, password="wrong")
+    with pytest.raises(TerminalError, match="refuses our credentials") as caught:
+        place.deliver(outgoing("file", b"data"))
+    assert caught.value.action is Action.OPERATOR
+    assert "wrong" not in str(caught.value)
+
+
+def test_a_bucket_that_is_gone_is_the_customers_to_restore(place: S3Place) -> None:
+    with pytest.raises(TerminalError, match="no such bucket") as caught:
+        place.deliver(outgoing("file", b"data"), s3_bucket="gone-for-ever")
+    assert caught.value.action is Action.CUSTOMER
+
+
+def test_an_unreachable_service_is_transient(place: S3Place) -> None:
+    place.credentials = dataclasses.replace(
+        place.credentials, extra=place.credentials.extra | {"endpoint_url": "http://127.0.0.1:1"}
+    )
+    with pytest.raises(TransientError, match="could not be reached"):
+        place.deliver(outgoing("file", b"data"))
+
+
+def test_a_store_that_ignores_the_condition_fails_the_preflight(place: S3Place) -> None:
+    with spying([], drop="IfNoneMatch"):
+        checks = {check.step: check for check in place.connector().preflight()}
+    assert checks["no overwrite"].state is CheckState.FAILED
+    assert "If-None-Match" in checks["no overwrite"].message
+    assert place.names() == set()
+
+
+def test_delivered_objects_are_those_of_the_prefix(place: S3Place) -> None:
+    result = place.deliver(outgoing("a/b", b"data"))["a/b"]
+    assert isinstance(result, Delivered)
+    assert place.options.location() == f"s3://{place.bucket}/{place.prefix}"

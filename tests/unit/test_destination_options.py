@@ -1,0 +1,239 @@
+"""What a destination in a customer YAML may say: good accepted, bad refused with a hint."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import pytest
+from outfeed.connectors import CONNECTORS, DestinationModel
+from pydantic import TypeAdapter, ValidationError
+
+MODEL: TypeAdapter[Any] = TypeAdapter(DestinationModel)
+
+BLOB = b"".join(len(part).to_bytes(4, "big") + part for part in (b"ssh-ed25519", b"k" * 32))
+KEY = f"ssh-ed25519 {base64.b64encode(BLOB).decode()}"
+
+SFTP = {
+    "type": "sftp",
+    "name": "bi",
+    "sftp_host": "files.example.com",
+    "sftp_remote_path": "/upload",
+    "username": "outfeed",
+    "host_public_key": KEY,
+    "connection": "acme_sftp",
+}
+GCS = {"type": "gcs", "name": "bi", "storage_uri": "gs://acme-exports/production/"}
+S3 = {"type": "s3", "name": "bi", "s3_bucket": "acme-exports", "s3_key_prefix": "production"}
+LOCAL = {"type": "local", "name": "bi", "path": "acme"}
+
+
+def without(values: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != name}
+
+
+@pytest.mark.parametrize("values", [SFTP, GCS, S3, LOCAL], ids=lambda values: str(values["type"]))
+def test_a_destination_survives_the_plan(values: dict[str, Any]) -> None:
+    options = MODEL.validate_python(values)
+    assert isinstance(options, CONNECTORS[values["type"]].options_model)
+    assert MODEL.validate_json(options.model_dump_json()) == options
+    with pytest.raises(ValidationError):
+        MODEL.validate_python(values | {"password": "secret"})
+
+
+@pytest.mark.parametrize("values", [SFTP, GCS, S3, LOCAL], ids=lambda values: str(values["type"]))
+def test_location_and_pool_name_hold_what_they_may(values: dict[str, Any]) -> None:
+    options = MODEL.validate_python(values)
+    assert re.fullmatch(r"[A-Za-z0-9_.-]{1,250}", options.pool_name())
+    assert "acme" in options.location() or "files.example.com" in options.location()
+    other = MODEL.validate_python(values | {"name": "other", "parallel": 3})
+    assert other.location() == options.location()
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [("GCP", "gcs"), ("gcp connector", "gcs"), ("SFTP", "sftp"), ("sftp connector", "sftp"), ("S3", "s3")],
+)
+def test_document_names_of_connectors_are_understood(written: str, kind: str) -> None:
+    # DX-015
+    values = {"gcs": GCS, "sftp": SFTP, "s3": S3}[kind]
+    options = MODEL.validate_python(without(values, "type") | {"connector_type": written})
+    assert options.type == kind
+
+
+def test_an_unknown_connector_and_foreign_keys_are_refused() -> None:
+    # DX-015, DX-016
+    for values in (GCS | {"type": "ftp"}, GCS | {"sftp_host": "x"}, SFTP | {"storage_uri": "gs://abc/"}):
+        with pytest.raises(ValidationError):
+            MODEL.validate_python(values)
+
+
+# -- SFTP
+
+
+def test_sftp_port_has_its_default_and_its_limits() -> None:
+    # DX-073
+    assert MODEL.validate_python(SFTP).sftp_port == 22
+    assert MODEL.validate_python(SFTP | {"sftp_port": 2222}).sftp_port == 2222
+    for bad in (0, -1, 65536, 70000, "x", 22.5, None):
+        with pytest.raises(ValidationError):
+            MODEL.validate_python(SFTP | {"sftp_port": bad})
+
+
+@pytest.mark.parametrize("name", ["sftp_host", "sftp_remote_path", "username", "connection"])
+def test_sftp_needs_host_path_user_and_connection(name: str) -> None:
+    # DX-072, DX-074, DX-077
+    with pytest.raises(ValidationError):
+        MODEL.validate_python(without(SFTP, name))
+    with pytest.raises(ValidationError):
+        MODEL.validate_python(SFTP | {name: ""})
+
+
+@pytest.mark.parametrize(
+    "host", ["sftp://files.example.com", "user@files.example.com", "files.example.com:22", "a b", "a/b"]
+)
+def test_a_host_is_nothing_but_a_host(host: str) -> None:
+    # DX-072
+    with pytest.raises(ValidationError, match=r"sftp\.example\.com"):
+        MODEL.validate_python(SFTP | {"sftp_host": host})
+
+
+@pytest.mark.parametrize(
+    ("host", "place"),
+    [
+        ("Files.Example.COM", "sftp://outfeed@files.example.com:22/upload"),
+        ("192.0.2.7", "sftp://outfeed@192.0.2.7:22/upload"),
+        ("2001:db8::7", "sftp://outfeed@[2001:db8::7]:22/upload"),
+        ("[2001:db8::7]", "sftp://outfeed@[2001:db8::7]:22/upload"),
+    ],
+)
+def test_location_of_a_host(host: str, place: str) -> None:
+    options = MODEL.validate_python(SFTP | {"sftp_host": host})
+    assert options.location() == place
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+", options.pool_name())
+
+
+def test_a_base_directory_is_the_same_with_and_without_a_slash() -> None:
+    # DX-074
+    places = {
+        MODEL.validate_python(SFTP | {"sftp_remote_path": path}).location()
+        for path in ("/upload", "/upload/", "//upload/.", "/upload//")
+    }
+    assert len(places) == 1
+    relative = MODEL.validate_python(SFTP | {"sftp_remote_path": "upload"}).location()
+    assert relative == "sftp://outfeed@files.example.com:22/~/upload"
+    for bad in ("../up", "/a/../b", "/a\n", "a\\b"):
+        with pytest.raises(ValidationError):
+            MODEL.validate_python(SFTP | {"sftp_remote_path": bad})
+
+
+def test_host_keys_in_openssh_form() -> None:
+    # DX-076
+    assert MODEL.validate_python(SFTP | {"host_public_key": f"{KEY} root@files"}).host_public_key == (KEY,)
+    assert MODEL.validate_python(SFTP | {"host_public_key": [KEY, KEY]}).host_public_key == (KEY,)
+    documented = without(SFTP, "host_public_key") | {"host public key": KEY}
+    assert MODEL.validate_python(documented).host_public_key == (KEY,)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        KEY.split()[1],
+        f"files.example.com {KEY}",
+        KEY[:40],
+        KEY.replace("ssh-ed25519", "ssh-rsa", 1),
+        "SHA256:AAAA",
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+    ],
+)
+def test_what_is_no_host_key_is_refused(key: str) -> None:
+    # DX-076
+    with pytest.raises(ValidationError, match="key"):
+        MODEL.validate_python(SFTP | {"host_public_key": key})
+
+
+def test_an_unauthenticated_server_needs_an_operators_switch() -> None:
+    # D20
+    bare = without(SFTP, "host_public_key")
+    with pytest.raises(ValidationError, match="trust_on_first_use"):
+        MODEL.validate_python(bare)
+    assert "not confirmed" in str(MODEL.validate_python(bare | {"trust_on_first_use": True}).warning())
+    with pytest.raises(ValidationError, match="no meaning"):
+        MODEL.validate_python(SFTP | {"trust_on_first_use": True})
+    assert MODEL.validate_python(SFTP).warning() is None
+
+
+# -- GCS
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("gs://acme", "gs://acme/"),
+        ("gs://acme/", "gs://acme/"),
+        ("gs://acme/a/b", "gs://acme/a/b/"),
+        ("gs://acme/a/b/", "gs://acme/a/b/"),
+        ("gs://acme_1.example-2/testing", "gs://acme_1.example-2/testing/"),
+    ],
+)
+def test_a_storage_uri_is_a_bucket_and_a_prefix(uri: str, place: str) -> None:
+    # DX-051
+    options = MODEL.validate_python(GCS | {"storage_uri": uri})
+    assert options.location() == place
+    assert f"gs://{options.bucket}/{options.prefix}" == place
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://acme/x/",
+        "acme/x",
+        "gs://",
+        "gs:///x",
+        "gs://ab",
+        "gs://Acme/x",
+        "gs://-acme",
+        "gs://acme-",
+        "gs://192.168.1.1/x",
+        "gs://goog-acme",
+        "gs://my-google-bucket",
+        f"gs://{'a' * 64}",
+        "gs://a..b/x",
+        "gs://acme/../x",
+        "gs://acme//x",
+        "gs://acme/x?y",
+        "gs://acme/x*",
+        "gs://user@acme/x",
+    ],
+)
+def test_what_is_no_gcs_path_is_refused(uri: str) -> None:
+    # DX-051
+    with pytest.raises(ValidationError):
+        MODEL.validate_python(GCS | {"storage_uri": uri})
+
+
+# -- S3 and local
+
+
+def test_an_s3_prefix_is_the_same_with_and_without_slashes() -> None:
+    places = {
+        MODEL.validate_python(S3 | {"s3_key_prefix": prefix}).location()
+        for prefix in ("production", "production/", "/production/")
+    }
+    assert places == {"s3://acme-exports/production/"}
+    assert MODEL.validate_python(without(S3, "s3_key_prefix")).location() == "s3://acme-exports/"
+
+
+@pytest.mark.parametrize(
+    "bucket", ["ab", "Acme", "a..b", "192.168.1.1", "acme/x", "s3://acme", "-acme", "a" * 64]
+)
+def test_what_is_no_bucket_is_refused(bucket: str) -> None:
+    with pytest.raises(ValidationError):
+        MODEL.validate_python(S3 | {"s3_bucket": bucket})
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "", "a\nb"])
+def test_a_local_folder_does_not_climb(path: str) -> None:
+    with pytest.raises(ValidationError):
+        MODEL.validate_python(LOCAL | {"path": path})
