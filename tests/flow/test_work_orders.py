@@ -320,6 +320,13 @@ def test_raw_line_breaks_in_json_become_spaces(platform: Platform) -> None:
     assert staged.records[0]["metadata"] == {"a": "x\ny"}
 
 
+def test_a_date_without_end_is_written_out_and_not_lost(pg: Platform) -> None:
+    # DX-148: the contract rejects it
+    entry = pg.input(pg.item(pg.order(uuid(1), updated=NOON)), uuid(2))
+    pg.job(entry, task_name="t", corrected_date="infinity")
+    assert b'"corrected_date":"infinity"' in pg.extract().content
+
+
 def test_codes_are_numbers_or_null_and_the_rest_is_counted(platform: Platform) -> None:
     # DX-140 D3
     codes = ["101", "-4", "1.50", "1e3", "E-BLUR", "0x1F", "NaN", "", "true", "01", "1.", None]

@@ -1,6 +1,6 @@
 -- What the export changes on the way, for the run's report (D3).
 --
--- Parameters: site_id text, start and end timestamptz. Result: rows of text and count; none if nothing was changed.
+-- Parameters: site_id text, start and end timestamptz. Result: rows of text and count; none if nothing changed.
 SELECT 'data_conformity code is no number: exported as null' AS what, count(*) AS count
 FROM work_order o
 JOIN work_item w ON w.work_order_pk = o.pk
@@ -9,5 +9,5 @@ JOIN data_conformity d ON d.input_pk = i.pk
 WHERE o.site_id = %(site_id)s
   AND coalesce(o.update_date, o.create_date) >= %(start)s
   AND coalesce(o.update_date, o.create_date) < %(end)s
-  AND d.code !~ '^[[:space:]]*-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?[[:space:]]*$'
+  AND d.code !~ '^[ \t\n\r]*-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?[ \t\n\r]*$'
 HAVING count(*) > 0

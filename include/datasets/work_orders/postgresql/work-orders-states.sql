@@ -1,4 +1,5 @@
--- Work orders created or updated in the window; of each work item only the last input (DX-104, DX-105, D16), as JSON text in the document's key order.
+-- Work orders created or updated in the window; of each work item only the last input
+-- (DX-104, DX-105, D16), as JSON text in the document's key order.
 --
 -- Parameters: site_id text, start and end timestamptz. Result: one column, one record per row.
 -- Text is built by hand because json_build_object costs half as much again; coalesce after each part keeps
@@ -8,8 +9,12 @@ SELECT concat(
     '{"id":', coalesce(to_json(o.id), 'null'),
     ',"name":', coalesce(to_json(o.name), 'null'),
     ',"site_id":', coalesce(to_json(o.site_id), 'null'),
-    ',"create_date":', coalesce('"' || to_char(o.create_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || '"', to_json(o.create_date)::text, 'null'),
-    ',"update_date":', coalesce('"' || to_char(o.update_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || '"', to_json(o.update_date)::text, 'null'),
+    ',"create_date":', coalesce(
+        '"' || to_char(o.create_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || '"',
+        to_json(o.create_date)::text, 'null'),
+    ',"update_date":', coalesce(
+        '"' || to_char(o.update_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || '"',
+        to_json(o.update_date)::text, 'null'),
     ',"metadata":', coalesce(o.metadata, 'null'),
     ',"progress_score":', coalesce(to_json(o.progress_score), 'null'),
     ',"work_items":[', (
@@ -19,7 +24,9 @@ SELECT concat(
             ',"input":[', (
                 SELECT string_agg(concat(
                     '{"id":', coalesce(to_json(i.id), 'null'),
-                    ',"create_date":', coalesce('"' || to_char(i.create_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || '"', to_json(i.create_date)::text, 'null'),
+                    ',"create_date":', coalesce(
+                        '"' || to_char(i.create_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || '"',
+                        to_json(i.create_date)::text, 'null'),
                     -- D9: lower case and with its dot; NULL and '' have no dot.
                     ',"file_extension":', coalesce(to_json(lower(
                         CASE WHEN i.file_extension = '' OR i.file_extension LIKE '.%%' THEN i.file_extension
@@ -29,8 +36,9 @@ SELECT concat(
                         SELECT string_agg(concat(
                             '{"check":', coalesce(to_json(d."check"), 'null'),
                             -- D3: a code that is no number becomes null; noticed.sql counts it.
-                            ',"code":', CASE WHEN d.code ~ '^[[:space:]]*-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?[[:space:]]*$'
-                                             THEN d.code ELSE 'null' END,
+                            ',"code":', CASE
+                                WHEN d.code ~ '^[ \t\n\r]*-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?[ \t\n\r]*$'
+                                THEN d.code ELSE 'null' END,
                             ',"level":', coalesce(to_json(d.level), 'null'), '}'), ',')
                         FROM (SELECT * FROM data_conformity WHERE input_pk = i.pk
                               ORDER BY position, pk) d
@@ -40,7 +48,9 @@ SELECT concat(
                             '{"task_name":', coalesce(to_json(j.task_name), 'null'),
                             ',"analyzed_value":', coalesce(j.analyzed_value, 'null'),
                             ',"corrected_value":', coalesce(j.corrected_value, 'null'),
-                            ',"corrected_date":', coalesce('"' || to_char(j.corrected_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || '"', to_json(j.corrected_date)::text, 'null'),
+                            ',"corrected_date":', coalesce(
+                                '"' || to_char(j.corrected_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') || '"',
+                                to_json(j.corrected_date)::text, 'null'),
                             ',"message":', coalesce(to_json(j.message), 'null'),
                             ',"is_conformity_validated":', CASE j.is_conformity_validated
                                 WHEN true THEN 'true' WHEN false THEN 'false' ELSE 'null' END, '}'), ',')

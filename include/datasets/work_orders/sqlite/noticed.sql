@@ -1,6 +1,6 @@
 -- What the export changes on the way, for the run's report (D3).
 --
--- Parameters: site_id, start and end as text. Result: rows of text and count; none if nothing was changed.
+-- Parameters: site_id, start and end as text. Result: rows of text and count; none if nothing changed.
 SELECT 'data_conformity code is no number: exported as null' AS what, count(*) AS count
 FROM work_order o
 JOIN work_item w ON w.work_order_pk = o.pk

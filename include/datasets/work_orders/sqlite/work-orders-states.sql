@@ -1,4 +1,5 @@
--- Work orders created or updated in the window; of each work item only the last input (DX-104, DX-105, D16), as JSON text in the document's key order.
+-- Work orders created or updated in the window; of each work item only the last input
+-- (DX-104, DX-105, D16), as JSON text in the document's key order.
 --
 -- Parameters: site_id, start and end as text. Result: one column, one record per row: byte for byte what
 -- postgresql/work-orders-states.sql gives for the same data.

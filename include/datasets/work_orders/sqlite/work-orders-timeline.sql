@@ -1,4 +1,5 @@
--- Work orders created or updated in the window, with all analyses performed on them (DX-100, DX-101), as JSON text in the document's key order.
+-- Work orders created or updated in the window, with all analyses performed on them
+-- (DX-100, DX-101), as JSON text in the document's key order.
 --
 -- Parameters: site_id, start and end as text. Result: one column, one record per row: byte for byte what
 -- postgresql/work-orders-timeline.sql gives for the same data.
