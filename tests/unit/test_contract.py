@@ -197,7 +197,7 @@ def cases() -> Iterator[tuple[tuple[Any, ...], Any, bool]]:
 
 @pytest.mark.parametrize(("path", "value", "good"), list(cases()))
 def test_a_field_takes_its_kind_and_nothing_else(path: tuple[Any, ...], value: Any, good: bool) -> None:
-    # DX-121 … DX-151
+    # DX-121 to DX-151
     document = with_value(path, value)
     assert accepts(document) is good
     if not good:
@@ -346,7 +346,7 @@ _RECORD = _mostly(
 @settings(max_examples=150, deadline=None)
 @given(_RECORD)
 def test_both_libraries_agree_on_any_record(document: dict[str, Any]) -> None:
-    # DX-120 … DX-151
+    # DX-120 to DX-151
     accepts(document)
 
 
