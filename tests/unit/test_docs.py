@@ -30,3 +30,10 @@ def test_a_promise_has_its_test(file: str, name: str) -> None:
 def test_a_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_says_whom_to_ask_for_data_in_near_real_time() -> None:
+    # DX-004
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert "Outfeed is for scheduled exports and BI." in text
+    assert "ask your implementation manager" in text
