@@ -1,0 +1,1 @@
+"""Consecutive tasks of one run on hosts that share no disk."""
