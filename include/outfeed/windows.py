@@ -126,16 +126,16 @@ class WindowRule:
         zone = ZoneInfo(self.time_zone)
         utc = instant.astimezone(dt.UTC)
         wall = utc.astimezone(zone).replace(tzinfo=None)
-        margin = -_MAX_CLOCK_CHANGE if forward else _MAX_CLOCK_CHANGE
-        ticks = croniter(self.cron, start_time=wall + margin)
+        margin = _MAX_CLOCK_CHANGE if forward else -_MAX_CLOCK_CHANGE
+        ticks = croniter(self.cron, start_time=wall - margin)
         best: dt.datetime | None = None
+        limit = wall
         while True:
             tick: dt.datetime = (ticks.get_next if forward else ticks.get_prev)(dt.datetime)
-            candidate = tick.replace(tzinfo=zone).astimezone(dt.UTC)
-            if forward and candidate > utc:
-                best = candidate if best is None else min(best, candidate)
-            elif not forward and candidate < utc:
-                best = candidate if best is None else max(best, candidate)
-            past_margin = tick > wall - margin if forward else tick < wall - margin
-            if best is not None and past_margin:
+            if best is not None and (tick > limit if forward else tick < limit):
                 return best
+            candidate = tick.replace(tzinfo=zone).astimezone(dt.UTC)
+            if candidate > utc if forward else candidate < utc:
+                # A later tick may come earlier only if the clock changes between them.
+                limit = tick + margin if best is None else limit
+                best = candidate if best is None else (min if forward else max)(best, candidate)

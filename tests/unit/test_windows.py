@@ -137,21 +137,22 @@ def _minutes(zone: ZoneInfo, start: dt.datetime, days: int) -> Iterator[tuple[dt
         yield instant, instant.astimezone(zone).replace(tzinfo=None)
 
 
-def _daily_ticks(zone: ZoneInfo, hour: int, minute: int, start: dt.datetime, days: int) -> list[dt.datetime]:
-    """When the clock shows hour:minute for the first time on each day, or has just jumped over it."""
-    shown: dict[dt.datetime, dt.datetime] = {}
-    skipped: dict[dt.datetime, dt.datetime] = {}
+Clock = tuple[set[int], set[int]]
+
+
+def _ticks(zone: ZoneInfo, clock: Clock, start: dt.datetime, days: int) -> list[dt.datetime]:
+    """When the clock first shows one of these hours and minutes, or has just jumped over them."""
+    hours, minutes = clock
+    found: dict[dt.datetime, dt.datetime] = {}
     before: dt.datetime | None = None
     for instant, wall in _minutes(zone, start, days):
-        if (wall.hour, wall.minute) == (hour, minute):
-            shown.setdefault(wall, instant)
-        if before is not None and wall > before + MINUTE:
-            wanted = before.replace(hour=hour, minute=minute)
-            for tick in (wanted, wanted + dt.timedelta(days=1)):
-                if before < tick < wall:
-                    skipped[tick] = instant + (tick - before - MINUTE)
+        skipped = int((wall - before) / MINUTE) - 1 if before is not None else 0
+        for back in range(max(skipped, 0), -1, -1):
+            tick = wall - back * MINUTE
+            if tick.hour in hours and tick.minute in minutes:
+                found.setdefault(tick, instant + (skipped - back) * MINUTE if back else instant)
         before = wall
-    return sorted({*shown.values(), *skipped.values()})
+    return sorted(set(found.values()))
 
 
 @settings(max_examples=40)
@@ -164,7 +165,7 @@ def _daily_ticks(zone: ZoneInfo, hour: int, minute: int, start: dt.datetime, day
 def test_daily_boundaries_are_what_the_clock_shows(zone: str, hour: int, minute: int, day: dt.date) -> None:
     # DX-066 XX-02
     start = dt.datetime.combine(day, dt.time(), UTC)
-    expected = _daily_ticks(ZoneInfo(zone), hour, minute, start, 8)
+    expected = _ticks(ZoneInfo(zone), ({hour}, {minute}), start, 8)
     rule = WindowRule(f"{minute} {hour} * * *", zone)
     end = start + dt.timedelta(days=7)
     windows = list(rule.between(start, end))
@@ -172,30 +173,51 @@ def test_daily_boundaries_are_what_the_clock_shows(zone: str, hour: int, minute:
     assert found == [tick for tick in expected if tick <= end]
 
 
-@pytest.mark.parametrize(
-    ("zone", "day"),
-    [
-        ("Africa/Cairo", dt.date(2026, 4, 23)),  # midnight does not exist
-        ("Africa/Cairo", dt.date(2026, 10, 28)),  # 23:00 comes twice
-        ("Asia/Beirut", dt.date(2026, 3, 28)),
-        ("Asia/Beirut", dt.date(2026, 10, 24)),
-        ("America/Havana", dt.date(2026, 3, 7)),
-        ("America/Havana", dt.date(2026, 10, 31)),  # midnight comes twice
-        ("Australia/Lord_Howe", dt.date(2026, 10, 3)),  # half an hour
-        ("Antarctica/Troll", dt.date(2026, 3, 28)),  # two hours
-        ("Antarctica/Casey", dt.date(2020, 10, 3)),  # three hours
-    ],
-)
-@pytest.mark.parametrize("hour", [0, 1, 2, 23])
-def test_clock_changes_at_bad_times(zone: str, day: dt.date, hour: int) -> None:
-    # DX-066
-    start = dt.datetime.combine(day - dt.timedelta(days=2), dt.time(), UTC)
-    expected = _daily_ticks(ZoneInfo(zone), hour, 0, start, 7)
-    rule = WindowRule(f"0 {hour} * * *", zone)
-    end = start + dt.timedelta(days=6)
-    windows = list(rule.between(start, end))
-    found = [*(window.start for window in windows), windows[-1].end]
-    assert found == [tick for tick in expected if tick <= end]
+#: Days, in UTC, on which a clock changes at a bad time or by an odd amount.
+CHANGES = [
+    ("Europe/Paris", dt.date(2026, 3, 29)),
+    ("Europe/Paris", dt.date(2026, 10, 25)),
+    ("Africa/Cairo", dt.date(2026, 4, 23)),  # midnight does not exist
+    ("Africa/Cairo", dt.date(2026, 10, 29)),  # 23:00 comes twice
+    ("Asia/Beirut", dt.date(2026, 3, 28)),
+    ("Asia/Beirut", dt.date(2026, 10, 24)),
+    ("America/Havana", dt.date(2026, 3, 8)),
+    ("America/Havana", dt.date(2026, 11, 1)),  # midnight comes twice
+    ("Australia/Lord_Howe", dt.date(2026, 10, 3)),  # half an hour forward
+    ("Australia/Lord_Howe", dt.date(2026, 4, 4)),  # half an hour back
+    ("Antarctica/Troll", dt.date(2026, 3, 29)),  # two hours
+    ("Antarctica/Casey", dt.date(2020, 10, 3)),  # three hours
+]
+CLOCKS: dict[str, Clock] = {
+    "0 0 * * *": ({0}, {0}),
+    "0 2 * * *": ({2}, {0}),
+    "*/15 * * * *": (set(range(24)), {0, 15, 30, 45}),
+    "15,40 * * * *": (set(range(24)), {15, 40}),
+    "15,40 2 * * *": ({2}, {15, 40}),
+    "10 1,23 * * *": ({1, 23}, {10}),
+}
+
+
+def _change(zone: ZoneInfo, day: dt.date) -> dt.datetime:
+    """The first instant at which the clock has changed on a day."""
+    offsets = [
+        (instant, instant.replace(tzinfo=None) - wall)
+        for instant, wall in _minutes(zone, dt.datetime.combine(day, dt.time(), UTC), 2)
+    ]
+    return next(later for (_, old), (later, new) in pairwise(offsets) if old != new)
+
+
+@pytest.mark.parametrize("cron", CLOCKS)
+@pytest.mark.parametrize(("zone", "day"), CHANGES)
+def test_every_boundary_around_a_clock_change(zone: str, day: dt.date, cron: str) -> None:
+    # DX-066 XX-02
+    change = _change(ZoneInfo(zone), day)
+    ticks = _ticks(ZoneInfo(zone), CLOCKS[cron], change - dt.timedelta(days=3), 6)
+    rule = WindowRule(cron, zone)
+    for minutes in range(-200, 201, 25):
+        instant = change + minutes * MINUTE
+        assert rule.next_boundary(instant) == min(tick for tick in ticks if tick > instant)
+        assert rule.previous_boundary(instant) == max(tick for tick in ticks if tick < instant)
 
 
 # -- known days
