@@ -35,6 +35,8 @@ def test_the_store_holds_the_checksum_of_what_we_sent(place: S3Place) -> None:
     )
     assert base64.b64decode(head["ChecksumSHA256"]) == hashlib.sha256(data).digest()
     assert head["ContentType"] == "application/octet-stream"
+    with place.connector() as connector:
+        assert connector.stat("file").checksum == hashlib.sha256(data).hexdigest()  # type: ignore[union-attr]
 
 
 def test_a_store_without_additional_checksums_is_compared_by_size(place: S3Place) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncssh
 import pytest
-from outfeed.connectors import ssh
+from outfeed.connectors import sftp_file, ssh
 from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.sftp import SftpOptions
 from outfeed.connectors.transfer import TEMPORARY_FOLDER
@@ -442,6 +442,21 @@ def test_read_back_finds_what_the_size_does_not_show() -> None:
         with pytest.raises(TransientError, match="reads back"):
             place.deliver(outgoing("file", content(300_000)), verify="read-back")
         assert place.names() == set()
+
+
+def test_a_growing_file_is_synced_on_the_way(place: SftpPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sftp_file, "SYNC_EVERY", 300_000)
+    synced: list[int] = []
+    original = sftp_file.SftpDelivery._sync
+
+    async def noted(self: Any, session: Any, handle: Any) -> None:
+        synced.append(1)
+        await original(self, session, handle)
+
+    monkeypatch.setattr(sftp_file.SftpDelivery, "_sync", noted)
+    place.deliver(outgoing("file", content(3_000_000)))
+    assert len(synced) == 11
+    assert place.read("file") == content(3_000_000)
 
 
 def test_read_back_is_recorded(place: SftpPlace) -> None:

@@ -115,9 +115,9 @@ class S3Connector(Connector):
         return deliver_in_threads(files, self._deliver, self._options.parallel, self._stop)
 
     def stat(self, path: str) -> RemoteFile | None:
-        """See the base class; the checksum is the SHA-256 in base64, where the store reports one."""
+        """See the base class; the checksum is the hex SHA-256, where the store reports one of the whole."""
         head = self._objects.head(safe_relative_path(path))
-        return None if head is None else RemoteFile(path, head["ContentLength"], head.get("ChecksumSHA256"))
+        return None if head is None else RemoteFile(path, head["ContentLength"], whole_sha256(head))
 
     def preflight(self) -> Iterator[Check]:
         """Tries to list, to create, to be refused when creating again, and to read; removes its object."""

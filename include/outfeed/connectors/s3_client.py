@@ -113,7 +113,7 @@ def _refusal(error: Any, what: str, location: str) -> OutfeedError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code == "NoSuchUpload":
         return SupersededError(f"{what}: a newer try of this delivery has taken over", where=location)
-    if code in _THROTTLED or status == 429 or status >= 500:
+    if code in _THROTTLED or status == 429 or (status >= 500 and code != "NotImplemented"):
         return TransientError(
             f"{what}: the service is busy ({code or status})", where=location, remedy="retried"
         )

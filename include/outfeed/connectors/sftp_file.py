@@ -18,6 +18,9 @@ from outfeed.errors import Action, TransientError
 if TYPE_CHECKING:
     import asyncssh
 
+#: Bytes after which a growing file is synced: one sync of all of it could take longer than we wait.
+SYNC_EVERY = 256 << 20
+
 #: Write requests in flight per connection, shared by its files: enough to fill a 2 MB channel window.
 WRITES_PER_CONNECTION = 32
 
@@ -168,6 +171,8 @@ class SftpDelivery:
                     await requests.popleft()
                 piece = block[start : start + session.write_size]
                 requests.append(_started(session.call(handle.write, piece, written)))
+                if written // SYNC_EVERY != (written + len(piece)) // SYNC_EVERY:
+                    requests.append(_started(self._sync(session, handle)))
                 written += len(piece)
             block = b"" if reader.finished else await asyncio.to_thread(reader.block, BLOCK_SIZE)
         return written
