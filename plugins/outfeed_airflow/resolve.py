@@ -16,10 +16,11 @@ from outfeed.errors import Action, TerminalError
 from outfeed.home import home, ledger_url
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection, ObjectStoragePath
+    from airflow.sdk import Connection
     from outfeed.config.models import CustomerConfig
     from outfeed.ledger import Ledger
     from outfeed.sources.base import Source
+    from upath import UPath
 
 #: Airflow connection of the ledger's database; without it the ledger is a file under OUTFEED_HOME.
 LEDGER_CONNECTION = "outfeed_ledger"
@@ -121,20 +122,25 @@ def _ledger_url() -> str:
     return url.replace("postgresql://", f"postgresql+psycopg://{login}:{password}@", 1)
 
 
-def staging_root() -> ObjectStoragePath:
+def staging_root() -> UPath:
     """Where all runs stage: OUTFEED_STAGING_URI (`s3://connection@bucket/folder`), or under OUTFEED_HOME."""
     return storage_path(os.environ.get("OUTFEED_STAGING_URI") or "staging")
 
 
-def storage_path(uri: str) -> ObjectStoragePath:
+def storage_path(uri: str) -> UPath:
     """Any object storage path; a relative one lies under OUTFEED_HOME.
 
     Raises:
         TerminalError: it names a connection that is not defined.
     """
+    if "://" not in uri or uri.startswith("file://"):
+        # Airflow's class would load every cloud's SDK: a second of processor time in each task, for a folder.
+        from upath import UPath
+
+        return UPath(home() / uri if "://" not in uri else uri, protocol="file")
     from airflow.sdk import ObjectStoragePath
 
-    path = ObjectStoragePath(uri if "://" in uri else (home() / uri).as_uri())
+    path = ObjectStoragePath(uri)
     if path.conn_id is not None:
         # The store would go on without a login, and be refused with an answer that misleads.
         connection(path.conn_id)
