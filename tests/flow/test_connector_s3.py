@@ -120,6 +120,24 @@ def test_a_read_only_key_names_the_missing_permission(place: S3Place, s3: S3Serv
     assert checks["read back"] is CheckState.SKIPPED
 
 
+def test_a_role_is_assumed_where_the_connection_names_one(
+    place: S3Place, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", s3.endpoint)
+    in_role = place.credentials.extra | {"role_arn": s3.role_arn}
+    place.credentials = dataclasses.replace(
+        place.credentials, login=s3.reader_access_key, password=s3.reader_secret_key, extra=in_role
+    )
+    assert isinstance(place.deliver(outgoing("file", b"data"))["file"], Delivered)
+
+    place.credentials = dataclasses.replace(
+        place.credentials, login=s3.access_key, password=s3.secret_key, extra=in_role
+    )
+    with pytest.raises(TerminalError, match="sts:AssumeRole"):
+        place.deliver(outgoing("other", b"data"))
+    assert place.names() == {"file"}
+
+
 def test_wrong_keys_are_the_operators_to_mend(place: S3Place) -> None:
     place.credentials = dataclasses.replace(place.credentials, password="wrong")
     with pytest.raises(TerminalError, match="refuses our credentials") as caught:

