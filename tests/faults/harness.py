@@ -90,6 +90,7 @@ class Runs:
         self.armed = home / "kill-points"
         (home / "request.json").write_text(json.dumps(dataclasses.asdict(request)))
         (home / f"{request.customer}.yaml").write_text(request.config)
+        self._customer = request.customer
         self._processes = processes
         self._tries = 0
 
@@ -119,7 +120,7 @@ class Runs:
         """What is there now."""
         mails = [json.loads(file.read_text()) for file in sorted((self.home / "mail").iterdir())]
         return Outcome(
-            tree=everything_below(self.home / "delivered"),
+            tree=everything_below(self.home / "delivered", self._customer),
             facts=facts(self.home / "ledger.db"),
             mails=Counter((mail["to"], mail["id"], mail["subject"], mail["text"]) for mail in mails),
         )
@@ -140,11 +141,11 @@ class Outcome:
     mails: Counter[tuple[str, str, str, str]]
 
 
-def everything_below(folder: Path) -> dict[str, bytes | None]:
-    """Every file with its bytes, and every folder, also empty and hidden ones."""
+def everything_below(folder: Path, only: str = "") -> dict[str, bytes | None]:
+    """Every file with its bytes, and every folder, also empty and hidden ones; by path below `folder`."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
+        for path in sorted((folder / only).rglob("*"))
     }
 
 

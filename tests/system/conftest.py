@@ -7,15 +7,20 @@ import datetime as dt
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from outfeed.demo_data import generate
 
-from scripts.airflow_local import LocalAirflow
+from scripts.airflow_local import ROOT, LocalAirflow
 from scripts.airflow_rest import AirflowRest
+from tests.faults import kill_points
+from tests.servers.postgres import PostgresServer
 from tests.servers.process import free_ports
+from tests.system.stories import backfill, broken, killed, nightly, once
+from tests.system.stories.stage import prepare
 
 T = TypeVar("T")
 
@@ -57,6 +62,11 @@ class Site:
         """Folder of the customers' files."""
         return self.airflow.dags_folder / "customers"
 
+    @property
+    def kill_points(self) -> Path:
+        """Folder in which `tests.faults.kill_points` can be armed for a task."""
+        return self.airflow.home / "kill-points"
+
     def add(self, name: str, text: str = CUSTOMER) -> Path:
         """Drops a customer's file in."""
         path = self.customers / f"{name}.yaml"
@@ -74,8 +84,12 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
-    """Airflow with a platform of two days of data."""
+def site(postgres: PostgresServer) -> Iterator[Site]:
+    """Airflow with a platform of two days of data.
+
+    Its database is a PostgreSQL: with SQLite, an API server that gets two writing requests at once blocks
+    itself and all others for seconds, answers 500, and a scheduler that waits for it gives up.
+    """
     port, mail_port = free_ports(2)
     with tempfile.TemporaryDirectory(prefix="outfeed-system-") as folder:
         home = Path(folder)
@@ -85,7 +99,13 @@ def site() -> Iterator[Site]:
             dags_folder=home / "dags",
             settings_file=home / "settings.yaml",
             mail_port=mail_port,
-            overrides={"AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"},
+            overrides={
+                "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.create_database("airflow_system").replace(
+                    "postgresql://", "postgresql+psycopg2://"
+                ),
+                **kill_points.environment(home / "kill-points", [ROOT / "include", ROOT / "plugins"]),
+            },
             die_with_parent=True,
         )
         customers = airflow.dags_folder / "customers"
@@ -109,3 +129,24 @@ def site() -> Iterator[Site]:
             yield Site(airflow, airflow.rest())
         finally:
             airflow.stop()
+
+
+#: What happens at the same time; a test module names those that it looks at in `STORIES`.
+STORIES: dict[str, Callable[[Site], Any]] = {
+    "backfill": backfill.tell,
+    "destination": broken.tell_destination,
+    "killed": killed.tell,
+    "nightly": nightly.tell,
+    "once": once.tell,
+    "source": broken.tell_source,
+}
+
+
+@pytest.fixture(scope="session")
+def stories(site: Site, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Any]]]:
+    """The stories that the session's tests look at, all of them under way."""
+    modules = {item.getparent(pytest.Module) for item in request.session.items}
+    wanted = {name for module in modules if module for name in getattr(module.obj, "STORIES", ())}
+    prepare(site)
+    with ThreadPoolExecutor(len(STORIES), "story") as pool:
+        yield {name: pool.submit(tell, site) for name, tell in STORIES.items() if name in wanted}
