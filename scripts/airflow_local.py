@@ -35,6 +35,10 @@ COMPONENTS = {
     "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
     "dag-processor": ["airflow", "dag-processor"],
 }
+_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+#: With SQLite, an API server that gets two writing requests at once blocks itself and the database for some
+#: seconds. These end for good if they wait no longer than Airflow's five.
+_PATIENT = ("scheduler", "dag-processor")
 #: Where the connection `smtp_default` of airflow_settings.yaml finds its mail server.
 MAIL_PORT = 8025
 
@@ -115,7 +119,7 @@ class LocalAirflow:
             "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow_home / 'airflow.db'}",
+            _DATABASE: f"sqlite:///{self.airflow_home / 'airflow.db'}",
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
             "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
             # Edited files are parsed at once whatever this is; the others need not be parsed again.
@@ -142,6 +146,13 @@ class LocalAirflow:
         # So that `exec -- airflow …` and `exec -- outfeed …` find the programs of this virtual environment.
         path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")])
         return {**inherited, "PATH": path, **self.settings()}
+
+    def _component_env(self, name: str) -> dict[str, str]:
+        env = self.env()
+        database = env[_DATABASE]
+        if name in _PATIENT and database.startswith("sqlite"):
+            env[_DATABASE] = f"{database}?timeout=60"
+        return env
 
     def prepare(self) -> None:
         """Database up to date, password file written, connections and pools loaded."""
@@ -183,7 +194,7 @@ class LocalAirflow:
             name: spawn(
                 name,
                 [sys.executable, "-m", *arguments],
-                self.env(),
+                self._component_env(name),
                 home=self.home,
                 cwd=ROOT,
                 die_with_parent=self.die_with_parent,
