@@ -47,6 +47,7 @@ class SftpDelivery:
         self._window = max(2, WRITES_PER_CONNECTION // files_per_connection)
         self._stop = stop
         self._can_sync = True
+        self._look_first = False
 
     async def deliver(self, session: SshSession, file: Outgoing) -> Delivered:
         """Delivers one file.
@@ -80,7 +81,7 @@ class SftpDelivery:
     ) -> Delivered:
         aside = self._base.next_temporary()
         created = _started(self._base.create(session, aside))
-        looked = _started(self._base.attributes(session, self._base.path(file.path)))
+        looked = _started(self._look(session, file.path, reader))
         folder = _started(self._base.folder(session, file.path.rpartition("/")[0]))
         await asyncio.gather(created, looked, folder, return_exceptions=True)
         handle = await created
@@ -100,6 +101,16 @@ class SftpDelivery:
         finally:
             if aside:
                 await self._discard(session, handle, aside)
+
+    async def _look(self, session: SshSession, path: str, reader: SourceReader) -> asyncssh.SFTPAttrs | None:
+        """What is under the final name, where asking is worth a request.
+
+        A small file that turns out to be there already was sent for nothing, which is rare: after the first
+        such, as when a killed try is resumed, all are asked for.
+        """
+        if reader.finished and not self._look_first:
+            return None
+        return await self._base.attributes(session, self._base.path(path))
 
     async def _deliver_in_place(
         self, session: SshSession, file: Outgoing, reader: SourceReader, first: bytes
@@ -219,6 +230,7 @@ class SftpDelivery:
     async def _require_free(self, session: SshSession, final: str) -> None:
         existing = await self._base.attributes(session, final)
         if existing is not None:
+            self._look_first = True
             raise _NameTakenError(existing)
 
     async def _identical(
