@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from outfeed.errors import TerminalError
-from outfeed.staging import Staging
 from upath import UPath
 
+from outfeed.errors import TerminalError
+from outfeed.staging import Staging
+from outfeed.steps.housekeeping import remove_expired
 from tests.servers.gcs import GcsServer
 from tests.servers.s3 import S3Server
 
@@ -127,6 +129,21 @@ def test_lines_are_read_like_those_of_any_file(root: UPath) -> None:
         some = stream.readlines(100)
         assert 1 < len(some) < 60
         assert [lines[0], *some, *stream] == lines
+
+
+def test_what_has_expired_goes(root: UPath) -> None:
+    # XX-09
+    staging = Staging(root / "acme" / "run", "1-a")
+    for name in ("records.jsonl", "quarantine.jsonl"):
+        path, stream = staging.open_write("validate", "site", name)
+        with stream:
+            stream.write(b"12345")
+    now = dt.datetime.now(dt.UTC)
+    assert remove_expired(root, now + dt.timedelta(days=6)) == {"files": 0, "bytes": 0}
+    assert remove_expired(root, now + dt.timedelta(days=8)) == {"files": 1, "bytes": 5}
+    assert [PurePosixPath(path).name for path in root.fs.find(root.path)] == ["quarantine.jsonl"]
+    assert remove_expired(root, now + dt.timedelta(days=31)) == {"files": 1, "bytes": 5}
+    assert not staging.path(path).exists()
 
 
 def test_what_was_never_staged_is_not_found(root: UPath) -> None:

@@ -92,7 +92,8 @@ def read_plan(staging: Staging) -> Plan:
     """The plan that the first step published.
 
     Raises:
-        ConfigError: if the run's staging folder has no plan (it was removed after its retention).
+        ConfigError: if the run's staging folder has no plan: it was removed after its retention, or it lies
+            on another worker's disk.
     """
     stored = staging.result(_STEP, _PART)
     if stored is None:
@@ -100,6 +101,7 @@ def read_plan(staging: Staging) -> Plan:
             "this run's staging folder holds no plan",
             where=str(staging.root),
             action=Action.OPERATOR,
-            remedy="clear the whole run, from the task 'plan' on: staging is removed after its retention",
+            remedy="clear the whole run, from the task 'plan' on: staging is removed after its retention; "
+            "if that has not passed, let OUTFEED_STAGING_URI name a place that all workers share",
         )
     return Plan.model_validate(stored)
