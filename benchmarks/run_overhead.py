@@ -26,10 +26,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report import Report, Row, arguments, emit, environment, ratios, row
 from outfeed.demo_data import demo_sites, generate
 from outfeed.ledger import Ledger
-
-from benchmarks.report import Report, Row, arguments, emit, environment, ratios, row
 from scripts.airflow_local import LocalAirflow
 from scripts.airflow_rest import AirflowRest
 from tests.servers.process import free_ports

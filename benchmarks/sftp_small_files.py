@@ -23,7 +23,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "include")]
 
 from outfeed.connectors import SftpConnector, SftpOptions  # noqa: E402
 from outfeed.connectors.base import Credentials, Delivered, Outgoing  # noqa: E402
-
 from tests.servers.proxy import delay_proxy  # noqa: E402
 from tests.servers.sshd import SshServer, ssh_server  # noqa: E402
 

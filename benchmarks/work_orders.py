@@ -21,6 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from upath import UPath
+
+from benchmarks.report import Report, arguments, emit, environment, ratios, row
 from outfeed.config.models import WorkOrdersConfig
 from outfeed.connectors.base import Credentials
 from outfeed.contracts import Contract
@@ -35,9 +38,6 @@ from outfeed.steps.extract import extract
 from outfeed.steps.start import RunRequest, start
 from outfeed.steps.validate import validate
 from outfeed.windows import Window
-from upath import UPath
-
-from benchmarks.report import Report, arguments, emit, environment, ratios, row
 from tests.servers.postgres import PostgresServer, postgres_server
 
 DAY = dt.date(2026, 3, 3)

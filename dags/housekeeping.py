@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 from airflow.sdk import DAG, CronTriggerTimetable
+
 from outfeed_airflow.operators.housekeeping import ExpireOperator, LatenessOperator
 from outfeed_airflow.retries import RETRIES
 

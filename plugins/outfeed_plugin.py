@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
+
 from outfeed_airflow import (
     listener,
     preload,  # noqa: F401 - importing it is what it is for

@@ -19,7 +19,6 @@ from outfeed.config.models import WorkOrdersConfig
 from outfeed.demo_data import generate
 from outfeed.ledger import Ledger
 from outfeed.windows import Window, format_instant
-
 from scripts.airflow_local import ROOT, USER, LocalAirflow
 from scripts.airflow_rest import AirflowRest
 

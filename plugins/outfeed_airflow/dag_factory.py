@@ -6,8 +6,8 @@ import datetime as dt
 from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup, task_group
-from outfeed.config.models import WorkOrdersConfig
 
+from outfeed.config.models import WorkOrdersConfig
 from outfeed_airflow.operators.base import PLAN_TASK
 from outfeed_airflow.operators.notify import NotifyOperator
 from outfeed_airflow.operators.parts import ExtractOperator, PackageOperator, ValidateOperator

@@ -8,7 +8,6 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
-
 from outfeed_airflow import resolve
 
 if TYPE_CHECKING:

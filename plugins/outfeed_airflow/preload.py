@@ -8,12 +8,12 @@ not among them: a process needs one of them at most, and parsing needs none (des
 from __future__ import annotations
 
 from airflow.dag_processing import dagbag
+from upath.implementations import local
+
 from outfeed import ledger, sources
 from outfeed.config import load
 from outfeed.sources import engines
 from outfeed.steps import extract, notify, package, start, upload, validate
-from upath.implementations import local
-
 from outfeed_airflow import dag_factory
 
 __all__ = [

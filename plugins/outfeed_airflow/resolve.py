@@ -17,10 +17,11 @@ from outfeed.home import home, ledger_url
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+    from upath import UPath
+
     from outfeed.config.models import CustomerConfig
     from outfeed.ledger import Ledger
     from outfeed.sources.base import Source
-    from upath import UPath
 
 #: Airflow connection of the ledger's database; without it the ledger is a file under OUTFEED_HOME.
 LEDGER_CONNECTION = "outfeed_ledger"

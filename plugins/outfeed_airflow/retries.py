@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
 from outfeed.errors import TerminalError, TransientError
 
 #: Default arguments of every DAG. How often and how soon is the installation's choice, in Airflow's

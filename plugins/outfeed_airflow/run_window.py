@@ -10,7 +10,6 @@ from outfeed.config.models import WorkOrdersConfig
 from outfeed.errors import Action, ConfigError
 from outfeed.plan import Reason
 from outfeed.windows import Window, parse_instant
-
 from outfeed_airflow.timetable import window_at
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 from airflow.timetables.interval import CronDataIntervalTimetable
-from outfeed.windows import Window, WindowRule, format_instant, parse_instant
 from pendulum import DateTime, instance
+
+from outfeed.windows import Window, WindowRule, format_instant, parse_instant
 
 if TYPE_CHECKING:
     from airflow.timetables.base import TimeRestriction

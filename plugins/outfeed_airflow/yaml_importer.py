@@ -17,12 +17,14 @@ from airflow.dag_processing.importers import (
     DagImportResult,
     get_importer_registry,
 )
+
 from outfeed.errors import ConfigError
 
 if TYPE_CHECKING:
     import os
 
     from airflow.sdk import DAG
+
     from outfeed.config.models import WorkOrdersConfig
 
 #: Folder in a DAG bundle whose YAML files are customers.
@@ -70,7 +72,6 @@ class CustomerYamlImporter(AbstractDagImporter):
 
 def _customer_dag(path: Path, shown: str) -> DAG:
     from outfeed.config.load import load_config
-
     from outfeed_airflow.dag_factory import build_dag
 
     if path.suffix != ".yaml":

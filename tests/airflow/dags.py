@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from outfeed.config.models import WorkOrdersConfig
-
 from tests.airflow.conftest import LOCAL
 
 

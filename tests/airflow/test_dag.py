@@ -6,9 +6,9 @@ import datetime as dt
 from typing import Any
 
 import pytest
+
 from outfeed.connectors import CONNECTORS
 from outfeed.errors import Action, ConfigError, SupersededError, TerminalError, TransientError
-
 from tests.airflow.dags import dag_of, stored
 
 pytestmark = pytest.mark.airflow

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outfeed.errors import TerminalError
 
+from outfeed.errors import TerminalError
 from tests.airflow.conftest import CUSTOMER
 from tests.airflow.dags import imported
 from tests.servers.smtp import SmtpSink

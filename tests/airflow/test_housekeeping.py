@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from outfeed.errors import TerminalError
 from outfeed.steps.housekeeping import LateWindow
 from outfeed.windows import Window
-
 from scripts.airflow_local import ROOT
 from tests.airflow.conftest import CUSTOMER
 from tests.airflow.dags import config

@@ -21,6 +21,7 @@ def _pools(session: Any) -> dict[str, int]:
 
 def test_missing_pools_are_made_and_existing_ones_left_alone() -> None:
     from airflow.utils.session import create_session
+
     from outfeed_airflow.listener import create_pools
 
     with create_session() as session:
@@ -31,6 +32,7 @@ def test_missing_pools_are_made_and_existing_ones_left_alone() -> None:
 
 def test_a_pool_that_another_scheduler_makes_meanwhile_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.utils.session import create_session
+
     from outfeed_airflow.listener import create_pools
 
     with create_session() as session:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from outfeed.errors import OutfeedError, TerminalError, TransientError
 from outfeed.steps.notify import Message
-
 from tests.servers.process import free_ports
 from tests.servers.smtp import SmtpSink
 

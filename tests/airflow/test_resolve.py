@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outfeed.errors import Action, TerminalError
 
+from outfeed.errors import Action, TerminalError
 from tests.airflow.dags import config
 
 pytestmark = pytest.mark.airflow

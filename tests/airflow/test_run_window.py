@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from outfeed.errors import Action, ConfigError
 from outfeed.plan import Reason
 from outfeed.windows import Window
-
 from tests.airflow.dags import config
 
 pytestmark = pytest.mark.airflow

@@ -7,8 +7,8 @@ import itertools
 from typing import Any
 
 import pytest
-from outfeed.windows import Window, WindowRule, local_midnight
 
+from outfeed.windows import Window, WindowRule, local_midnight
 from tests.airflow.dags import dag_of, stored
 
 pytestmark = pytest.mark.airflow

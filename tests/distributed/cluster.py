@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg
+
 from outfeed.demo_data import generate
 from outfeed.ledger import Ledger
-
 from scripts.airflow_local import LocalAirflow
 from scripts.airflow_rest import AirflowRest
 from tests.distributed.hosts import Host, two_hosts, wait_until

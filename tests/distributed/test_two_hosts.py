@@ -13,8 +13,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from outfeed.ledger.records import AttemptRecord, RunState
 
+from outfeed.ledger.records import AttemptRecord, RunState
 from tests.distributed.cluster import (
     CUSTOMER,
     SITES,

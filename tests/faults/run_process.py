@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import orjson
+from upath import UPath
+
 from outfeed.config.load import load_config
 from outfeed.config.models import WorkOrdersConfig
 from outfeed.connectors.base import Credentials
@@ -34,8 +36,6 @@ from outfeed.steps.start import RunRequest, read_plan, start
 from outfeed.steps.upload import upload
 from outfeed.steps.validate import validate
 from outfeed.windows import Window, parse_instant
-from upath import UPath
-
 from tests.faults import kill_points
 
 

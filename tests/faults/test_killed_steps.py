@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from outfeed.demo_data import generate
 
+from outfeed.demo_data import generate
 from tests.faults.harness import Outcome, Processes, Request, Runs, open_attempts
 from tests.faults.kill_points import POINTS
 

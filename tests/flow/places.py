@@ -23,7 +23,6 @@ from outfeed.connectors import (
     open_connector,
 )
 from outfeed.connectors.base import Credentials, Delivered, DestinationOptions, Outgoing, Undelivered
-
 from tests.servers.gcs import GcsServer
 from tests.servers.s3 import S3Server
 from tests.servers.sshd import SshServer

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.gcs import PERMISSIONS
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
-
 from tests.flow.places import GcsPlace, content, failure, outgoing
 from tests.servers.gcs import GcsServer
 from tests.servers.http_proxy import http_proxy

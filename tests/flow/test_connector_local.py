@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.local import LocalConnector, LocalOptions
 from outfeed.connectors.transfer import TEMPORARY_FOLDER
 from outfeed.errors import TerminalError
-
 from tests.flow.places import LocalPlace, content, failure, outgoing
 
 

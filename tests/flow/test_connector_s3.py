@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
+
 from outfeed.connectors.base import CheckState, Delivered
 from outfeed.connectors.s3_objects import PART_SIZE, part_size
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
-
 from tests.flow.places import S3Place, content, failure, outgoing
 from tests.servers.s3 import S3Server
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncssh
 import pytest
+
 from outfeed.connectors import sftp_file, ssh
 from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.sftp import SftpOptions
@@ -27,7 +28,6 @@ from outfeed.errors import (
     TerminalError,
     TransientError,
 )
-
 from tests.flow.places import SftpPlace, content, failure, outgoing
 from tests.servers.odd_sftp import odd_sftp_server
 from tests.servers.proxy import TcpProxy, tcp_proxy

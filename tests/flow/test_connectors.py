@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from outfeed.connectors.base import CheckState, Delivered, Outgoing, RemoteFile
 from outfeed.errors import DestinationConflict, OutfeedError, TerminalError, TransientError
-
 from tests.flow.places import (
     BrokenStream,
     GcsPlace,

@@ -9,12 +9,12 @@ from typing import Any
 
 import orjson
 import pytest
+
 from outfeed.connectors.base import Delivered, Outgoing, Undelivered
 from outfeed.connectors.local import LocalConnector
 from outfeed.errors import Action, ConfigError, TerminalError
 from outfeed.ledger.records import FileKind, FileState
 from outfeed.plan import Reason
-
 from tests.flow.world import DAY, NAME, SITE_A, SITE_B, World, config, sha256sum_accepts, tree
 
 DATA = "data/work-orders-timeline"

@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upath import UPath
+
 from outfeed.contracts import Contract
 from outfeed.demo_data import generate
 from outfeed.errors import Action, OutfeedError, SupersededError, TerminalError, TransientError
@@ -28,8 +30,6 @@ from outfeed.steps.image_list import NameSet
 from outfeed.steps.record_check import RecordCheck
 from outfeed.steps.validate import validate
 from outfeed.windows import Window
-from upath import UPath
-
 from tests.flow.platform import END, NOON, OTHER_SITE, SITE, START, STATES, TIMELINE, Platform, uuid
 from tests.flow.world import World, config
 
@@ -165,6 +165,7 @@ def test_a_night_of_demo_data_is_read_checked_and_accounted_for(night: Night) ->
 def is_good(line: bytes) -> bool:
     """Our own reading of the rules, by the standard library and the reference validator."""
     import jsonschema
+
     from outfeed.datasets import dataset_folder
 
     schema = json.loads((dataset_folder("work-orders") / "contract.schema.json").read_text())

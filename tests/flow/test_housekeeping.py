@@ -6,10 +6,10 @@ import datetime as dt
 import os
 from pathlib import Path
 
-from outfeed.steps.housekeeping import late_windows, remove_expired
-from outfeed.windows import Window
 from upath import UPath
 
+from outfeed.steps.housekeeping import late_windows, remove_expired
+from outfeed.windows import Window
 from tests.flow.test_delivery import FIRST
 from tests.flow.world import World, config
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from outfeed.errors import Action, TerminalError, TransientError
 from outfeed.ledger.records import RunState
 from outfeed.plan import Reason
 from outfeed.steps.notify import Message, notify
-
 from tests.flow.world import SITE_A, SITE_B, World, config
 
 FIRST = {SITE_A: b'{"id":1}\n{"id":2}\n', SITE_B: b'{"id":3}\n'}

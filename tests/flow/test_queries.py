@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from outfeed.contracts import Contract
 
 PAGE = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from outfeed.plan import Reason
 
+from outfeed.plan import Reason
 from tests.flow.places import GcsPlace, LocalPlace, Place, S3Place, SftpPlace
 from tests.flow.test_delivery import DATA, FIRST, FOLDER
 from tests.flow.world import NAME, SITE_A, SITE_B, World, config

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+
 from outfeed.connectors.base import Credentials
 from outfeed.demo_data import amend, generate
 from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
 from outfeed.sources import open_source, postgresql
-
 from tests.flow.platform import (
     END,
     MICROSECOND,

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from upath import UPath
+
 from outfeed.config.models import WorkOrdersConfig
 from outfeed.connectors.base import Credentials
 from outfeed.ledger import Ledger
@@ -21,7 +23,6 @@ from outfeed.steps.context import RunContext
 from outfeed.steps.start import RunRequest, start
 from outfeed.steps.upload import upload
 from outfeed.windows import Window
-from upath import UPath
 
 SITE_A = "433a60f6-9756-473e-b1e9-9e89e24bb787"
 SITE_B = "5b0c7d52-41f0-4b1c-9a7e-6f8e2d9c3a10"

@@ -6,10 +6,10 @@ import datetime as dt
 
 import httpx
 import pytest
+
 from outfeed.ledger import Ledger
 from outfeed.ledger.records import RunState
 from outfeed.windows import Window, WindowRule
-
 from tests.system.conftest import CUSTOMER, SITE, Site
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]

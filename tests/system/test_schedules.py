@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 import pytest
-from outfeed.ledger.records import RunRecord
 
+from outfeed.ledger.records import RunRecord
 from tests.system.stories.nightly import Story
 from tests.system.stories.once import Story as OnceStory
 from tests.system.stories.stage import NIGHTLY, ONCE

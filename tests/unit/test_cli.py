@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+
 from outfeed.cli import COMMANDS, main
 from outfeed.config.schema import json_schema
 from outfeed.home import home, ledger_url

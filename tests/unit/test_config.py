@@ -17,6 +17,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from outfeed.config.advice import advice
 from outfeed.config.document import Document
 from outfeed.config.load import customer_name, load_config, parse_config, parse_document

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from outfeed.contracts import Contract
 from outfeed.datasets import dataset_folder
 from outfeed.errors import TerminalError

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+
 from outfeed.demo_data import amend, demo_data, demo_sites, generate
 from outfeed.demo_data.images import jpeg, pdf, png
 from outfeed.demo_data.orders import COLUMNS

@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 import pytest
-from outfeed.connectors import CONNECTORS, DestinationModel
 from pydantic import TypeAdapter, ValidationError
+
+from outfeed.connectors import CONNECTORS, DestinationModel
 
 MODEL: TypeAdapter[Any] = TypeAdapter(DestinationModel)
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
+
 from outfeed.errors import Action, ConfigError, SupersededError, TerminalError, TransientError
 from outfeed.ledger import Ledger
 from outfeed.ledger.database import Database
@@ -32,7 +34,6 @@ from outfeed.ledger.records import (
     RunState,
 )
 from outfeed.ledger.tables import SCHEMA_VERSION, VERSION_TABLE, metadata
-from sqlalchemy import create_engine
 
 PARIS = dt.timezone(dt.timedelta(hours=2))
 DAY = dt.datetime(2026, 3, 27, tzinfo=PARIS)

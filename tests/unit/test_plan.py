@@ -9,12 +9,13 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from outfeed.config.models import MAX_SPAN_DAYS, WorkOrdersConfig
 from outfeed.connectors.base import FilenameStyle
 from outfeed.errors import Action, ConfigError
 from outfeed.plan import MAX_GROUPS, Plan, Reason, balance, make_plan, window_name
 from outfeed.windows import Window, parse_instant
-from pydantic import ValidationError
 
 SITE = "433a60f6-9756-473e-b1e9-9e89e24bb787"
 OTHER = "5b0c7d52-41f0-4b1c-9a7e-6f8e2d9c3a10"

@@ -12,6 +12,7 @@ from outfeed_airflow import resolve
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
     from outfeed.steps.context import RunContext
 
 #: Task that plans a run, and the key of the XCom that says where its staging folder is.

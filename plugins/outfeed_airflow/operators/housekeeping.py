@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from outfeed.errors import Action, ConfigError, TerminalError
 
+from outfeed.errors import Action, ConfigError, TerminalError
 from outfeed_airflow import resolve
 from outfeed_airflow.mail import send_mail
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
     from outfeed.config.models import CustomerConfig
     from outfeed.steps.housekeeping import LateWindow
     from outfeed.steps.notify import Message

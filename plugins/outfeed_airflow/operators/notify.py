@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from outfeed.config.models import CustomerConfig
-
 from outfeed_airflow.mail import send_mail
 from outfeed_airflow.operators.base import PLAN_TASK, STAGING_KEY, StepOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
     from outfeed.steps.context import RunContext
 
 

@@ -10,7 +10,6 @@ from outfeed_airflow.operators.base import StepOperator
 
 if TYPE_CHECKING:
     from outfeed.steps.context import RunContext
-
     from outfeed_airflow.operators.plan import Group
 
 

@@ -6,15 +6,16 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import BaseOperator
+
 from outfeed.config.models import WorkOrdersConfig
 from outfeed.staging import Staging, path_component
-
 from outfeed_airflow import resolve
 from outfeed_airflow.operators.base import STAGING_KEY, attempt_token
 from outfeed_airflow.run_window import run_reason, run_window
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
     from outfeed.plan import Plan
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
-from outfeed.connectors import CONNECTORS
 
+from outfeed.connectors import CONNECTORS
 from outfeed_airflow import resolve
 from outfeed_airflow.operators.base import StepOperator
 

@@ -7,7 +7,6 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from outfeed.ledger.records import DeliveryRecord
-
 from tests.faults.harness import everything_below
 from tests.system.stories.stage import BACKFILLED, IMAGES, PLATFORM, SOURCE, Stage
 

@@ -6,7 +6,6 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from outfeed.ledger.records import DeliveryRecord
-
 from tests.faults.harness import everything_below
 from tests.system.stories.stage import DEAD_SOURCE, HALF, IMAGES, SOURCE, Stage, text_of
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import httpx
-from outfeed.ledger.records import RunRecord
 
+from outfeed.ledger.records import RunRecord
 from tests.faults.harness import everything_below
 from tests.system.stories.stage import IMAGES, NIGHTLY, SOURCE, Stage
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from outfeed.demo_data import generate
 from outfeed.ledger import Ledger
-
 from tests.servers.process import free_ports
 
 if TYPE_CHECKING:
