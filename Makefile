@@ -51,7 +51,7 @@ test-distributed: setup
 
 bench: setup
 	scripts/install_test_servers.sh
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.run_all
 
 # Airflow with dags/ on this machine. Another home: OUTFEED_HOME=… make up; another port: OUTFEED_AIRFLOW_PORT=…
 up: setup
