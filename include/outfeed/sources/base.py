@@ -5,19 +5,11 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, BinaryIO, ClassVar
 
 from outfeed.connectors.base import Credentials
 from outfeed.plan import Part
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageReference:
-    """An image that belongs to a part: its name in the image store and below `inputs/` (DX-067, DX-107)."""
-
-    name: str
-    input_id: str
 
 
 class RecordRejected(Exception):  # noqa: N818 - a verdict on a record, not a fault of the program
@@ -61,8 +53,8 @@ class Inspector(ABC):
         self.noticed: Counter[str] = Counter()
 
     @abstractmethod
-    def images(self, record: dict[str, Any]) -> Iterator[ImageReference]:
-        """The images that a record refers to, each with its file name.
+    def images(self, record: dict[str, Any]) -> list[str]:
+        """Names, below the image store and `inputs/`, of the images that a record refers to (DX-067, DX-107).
 
         Raises:
             RecordRejected: if the record can't be delivered, for example an input without an id (D31).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from outfeed.connectors.base import Credentials
@@ -11,7 +10,6 @@ from outfeed.datasets import Statement, read_statement
 from outfeed.plan import Part
 from outfeed.sources.base import (
     Extracted,
-    ImageReference,
     Inspector,
     OpenStaged,
     Progress,
@@ -98,8 +96,8 @@ class WorkOrderInspector(Inspector):
         self._site_id = site_id
         self._safe_extensions: set[str] = set()
 
-    def images(self, record: dict[str, Any]) -> Iterator[ImageReference]:
-        """One reference per input that has a file extension.
+    def images(self, record: dict[str, Any]) -> list[str]:
+        """One name per input that has a file extension.
 
         Raises:
             RecordRejected: another site or none; an input without an id; an extension that would not be
@@ -112,8 +110,8 @@ class WorkOrderInspector(Inspector):
                 if site_id is None
                 else "/site_id: is another site than the one that was exported"
             )
-        references: list[ImageReference] = []
-        strange: list[str] = []
+        names: list[str] = []
+        checks: list[dict[str, Any]] = []
         for work_item in record["work_items"]:
             for entry in work_item["input"]:
                 input_id, extension = entry["id"], entry["file_extension"]
@@ -122,12 +120,13 @@ class WorkOrderInspector(Inspector):
                 if extension:
                     if extension not in self._safe_extensions:
                         self._check_extension(extension)
-                    references.append(ImageReference(input_id + extension, input_id))
+                    names.append(input_id + extension)
                 if entry["data_conformity"]:
-                    strange += _strange_levels(entry["data_conformity"])
-        for level in strange:
-            self._remark(f"data_conformity level {level[:40]!r} is not error, information or warning")
-        return iter(references)
+                    checks += entry["data_conformity"]
+        for check in checks:
+            if check["level"] not in LEVELS:
+                self._remark(check["level"])
+        return names
 
     def _check_extension(self, extension: str) -> None:
         if len(extension) > _LONGEST_EXTENSION or not _EXTENSION.fullmatch(extension):
@@ -136,13 +135,11 @@ class WorkOrderInspector(Inspector):
             )
         self._safe_extensions.add(extension)
 
-    def _remark(self, text: str) -> None:
+    def _remark(self, level: str | None) -> None:
+        """Counts a level that the document does not name; it is kept as it is (DX-141)."""
+        if level is None or level.lower() in LEVELS:
+            return
+        text = f"data_conformity level {level[:40]!r} is not error, information or warning"
         if text not in self.noticed and len(self.noticed) >= _MOST_REMARKS:
             text = "other data_conformity levels than error, information or warning"
         self.noticed[text] += 1
-
-
-def _strange_levels(conformity: list[dict[str, Any]]) -> list[str]:
-    """Levels that the document does not name; they are kept as they are."""
-    levels = (check["level"] for check in conformity)
-    return [level for level in levels if level is not None and level.lower() not in LEVELS]

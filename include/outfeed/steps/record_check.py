@@ -137,7 +137,7 @@ class RecordCheck:
             self._reject(line, [str(each) for each in violations], {each.kind for each in violations})
             return False
         try:
-            names.extend([reference.name for reference in self._inspector.images(record)])
+            names += self._inspector.images(record)
         except RecordRejected as error:
             self._reject(line, [str(error)], {str(error)})
             return False
