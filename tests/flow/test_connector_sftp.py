@@ -15,7 +15,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from outfeed.connectors import sftp_file, ssh
+from outfeed.connectors import sftp_file, ssh, ssh_session
 from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.sftp import SftpOptions
 from outfeed.connectors.transfer import TEMPORARY_FOLDER
@@ -266,7 +266,7 @@ def test_a_cut_leaves_no_final_name_and_the_next_try_completes_and_cleans(
 def test_a_server_that_stops_answering_does_not_hang_us(
     place: SftpPlace, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ssh, "STALL_TIMEOUT", 2.0)
+    monkeypatch.setattr(ssh_session, "STALL_TIMEOUT", 2.0)
     with (
         pytest.raises(TransientError, match="has not answered for 2 s"),
         place.connector(sftp_port=proxy.port) as connector,
@@ -280,7 +280,7 @@ def test_a_server_that_stops_answering_does_not_hang_us(
 def test_a_request_that_is_never_answered_is_given_up_though_the_connection_lives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ssh, "STALL_TIMEOUT", 1.0)
+    monkeypatch.setattr(ssh_session, "STALL_TIMEOUT", 1.0)
     with odd_sftp_server("hangs") as server, pytest.raises(TransientError, match="has not answered"):
         _odd_place(server).deliver(outgoing("file", b"data"))
 

@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 from outfeed.connectors.base import Capabilities
-from outfeed.connectors.ssh import SshSession
+from outfeed.connectors.ssh_session import SshSession
 from outfeed.connectors.transfer import TEMPORARY_FOLDER, FileFault, is_leftover, temporary_name
 from outfeed.errors import Action, OutfeedError, SupersededError, TerminalError, TransientError
 

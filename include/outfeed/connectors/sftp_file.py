@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from outfeed.connectors.base import BLOCK_SIZE, Delivered, Outgoing
 from outfeed.connectors.sftp_base import SftpBase, is_folder
-from outfeed.connectors.ssh import SshSession
+from outfeed.connectors.ssh_session import SshSession
 from outfeed.connectors.transfer import FileFault, SourceReader, conflict
 from outfeed.errors import Action, TransientError
 

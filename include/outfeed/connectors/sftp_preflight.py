@@ -8,8 +8,9 @@ from typing import Any
 
 from outfeed.connectors.base import Check, CheckState
 from outfeed.connectors.sftp_base import SftpBase
-from outfeed.connectors.ssh import Server, SshSession, StepError, connect_steps
+from outfeed.connectors.ssh import Server, StepError, connect_steps
 from outfeed.connectors.ssh_pool import LoopThread
+from outfeed.connectors.ssh_session import SshSession
 from outfeed.connectors.transfer import Step, run_steps
 from outfeed.errors import Action, TerminalError
 

@@ -1,4 +1,4 @@
-"""One SSH connection to a customer's server: pinned host key, our key only, and no wait without an end.
+"""From a host name to an SFTP channel: pinned host key, our key only, each step named and bounded in time.
 
 Nothing of this machine's user takes part: no ~/.ssh, no known_hosts file, no agent, no password (D20, D21).
 """
@@ -6,30 +6,24 @@ Nothing of this machine's user takes part: no ~/.ssh, no known_hosts file, no ag
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import functools
 import os
 import socket
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from outfeed.connectors.base import Credentials
+from outfeed.connectors.ssh_session import SshSession, reason
 from outfeed.connectors.ssh_socket import BatchingTunnel
 from outfeed.errors import Action, ConfigError, OutfeedError, TerminalError, TransientError
 
 if TYPE_CHECKING:
     import asyncssh
 
-T = TypeVar("T")
-
 #: Seconds for each step up to a usable connection.
 CONNECT_TIMEOUT = 30.0
-
-#: Seconds in which at least one of the outstanding requests of a connection must be answered.
-STALL_TIMEOUT = 120.0
 
 #: The cheapest cipher first; only authenticated or counter mode ones.
 _CIPHERS = [
@@ -110,84 +104,6 @@ class Server:
             remedy="put the private half of the customer's key pair into the connection's extra",
         )
         raise StepError("authenticate", unusable)
-
-
-class SshSession:
-    """A connection with an SFTP channel, on which every request either progresses or fails.
-
-    Attributes:
-        client: asyncssh's SFTP client; await its calls through `ask` only.
-        write_size: bytes per write request that the server takes.
-    """
-
-    def __init__(
-        self, connection: asyncssh.SSHClientConnection, client: asyncssh.SFTPClient, location: str
-    ) -> None:
-        self.client = client
-        self.location = location
-        self.write_size = min(max(client.limits.max_write_len, 32 * 1024), 256 * 1024)
-        self._connection = connection
-        self._waiting = 0
-        self._progress = time.monotonic()
-        self._stalled = False
-        self._watch = asyncio.create_task(self._watchdog())
-
-    @property
-    def is_openssh(self) -> bool:
-        """Whether the server says that it is OpenSSH."""
-        return "OpenSSH" in str(self._connection.get_extra_info("server_version", ""))
-
-    async def ask(self, request: Awaitable[T]) -> T:
-        """Awaits one request; raises asyncssh's errors, among them ConnectionLost after `STALL_TIMEOUT`."""
-        if self._waiting == 0:
-            self._progress = time.monotonic()
-        self._waiting += 1
-        try:
-            return await request
-        finally:
-            self._waiting -= 1
-            self._progress = time.monotonic()
-
-    async def call(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        """`ask` for a request that may be cancelled before it is made."""
-        return await self.ask(function(*arguments))
-
-    async def _watchdog(self) -> None:
-        while True:
-            await asyncio.sleep(STALL_TIMEOUT / 24)
-            if self._waiting and time.monotonic() - self._progress > STALL_TIMEOUT:
-                self._stalled = True
-                self._connection.abort()
-                return
-
-    def fault(self, error: Exception, doing: str) -> OutfeedError:
-        """What an error of a request means for the delivery; `doing` completes 'could not …'."""
-        if self._stalled:
-            return TransientError(
-                f"could not {doing}: the server has not answered for {STALL_TIMEOUT:.0f} s",
-                where=self.location,
-                remedy="retried; if it persists, ask the customer whether the server hangs",
-            )
-        return sftp_fault(error, doing, self.location)
-
-    async def full_disk(self, folder: str) -> OutfeedError | None:
-        """The error to raise if the file system of `folder` is full; SFTP itself has no word for it."""
-        import asyncssh
-
-        try:
-            volume = await self.ask(self.client.statvfs(folder))
-        except (asyncssh.Error, OSError):
-            return None
-        return None if volume.bavail * volume.frsize >= 1 << 20 else _disk_full(self.location)
-
-    async def close(self) -> None:
-        """Ends the connection, politely if the server still answers."""
-        self._watch.cancel()
-        self._connection.close()
-        with contextlib.suppress(TimeoutError, OSError):
-            await asyncio.wait_for(self._connection.wait_closed(), 5)
-            return
-        self._connection.abort()
 
 
 async def connect_steps(server: Server) -> AsyncIterator[tuple[str, str | SshSession]]:
@@ -392,7 +308,7 @@ def _log_in_error(
         return StepError(
             step, _transient(server, f"the server did not finish the login in {CONNECT_TIMEOUT:.0f} s")
         )
-    return StepError(step, _transient(server, f"the connection was lost during the login ({_reason(error)})"))
+    return StepError(step, _transient(server, f"the connection was lost during the login ({reason(error)})"))
 
 
 def _changed_key(server: Server, trusted: list[asyncssh.SSHKey], shown: asyncssh.SSHKey) -> TerminalError:
@@ -443,51 +359,12 @@ async def _start_sftp(server: Server, connection: asyncssh.SSHClientConnection) 
         raise StepError("sftp", refused) from error
     except (OSError, asyncssh.Error) as error:
         connection.abort()
-        raise StepError("sftp", _transient(server, f"SFTP did not start ({_reason(error)})")) from error
+        raise StepError("sftp", _transient(server, f"SFTP did not start ({reason(error)})")) from error
     return SshSession(connection, client, server.location)
-
-
-def sftp_fault(error: Exception, doing: str, location: str) -> OutfeedError:
-    """What an SFTP error means: lost connections are transient, refusals are the customer's to solve."""
-    import asyncssh
-
-    if isinstance(error, asyncssh.SFTPPermissionDenied | asyncssh.SFTPWriteProtect):
-        return TerminalError(
-            f"could not {doing}: permission denied",
-            where=location,
-            action=Action.CUSTOMER,
-            remedy="let the user list, create, write and rename files and folders there (DX-086)",
-        )
-    if isinstance(error, asyncssh.SFTPNoSpaceOnFilesystem | asyncssh.SFTPQuotaExceeded):
-        return _disk_full(location)
-    lost = asyncssh.SFTPConnectionLost | asyncssh.SFTPNoConnection
-    if isinstance(error, asyncssh.SFTPError) and not isinstance(error, lost):
-        return TerminalError(
-            f"could not {doing}: the server answers '{_reason(error)}'",
-            where=location,
-            action=Action.CUSTOMER,
-            remedy="see the server's log; a generic failure is often a full disk or quota",
-        )
-    return TransientError(
-        f"could not {doing}: the connection was lost ({_reason(error)})", where=location, remedy="retried"
-    )
-
-
-def _disk_full(location: str) -> TerminalError:
-    return TerminalError(
-        "the disk or the quota at the destination is full",
-        where=location,
-        action=Action.CUSTOMER,
-        remedy="free space at the destination, then clear the task",
-    )
 
 
 def _transient(server: Server, what: str) -> TransientError:
     return TransientError(what, where=server.location, remedy="retried; if it persists, ask the customer")
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", "") or getattr(error, "strerror", "") or type(error).__name__)
 
 
 def _public_line(key: asyncssh.SSHKey) -> str:

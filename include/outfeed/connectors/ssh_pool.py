@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from outfeed.connectors.ssh import SshSession
+from outfeed.connectors.ssh_session import SshSession
 from outfeed.errors import OutfeedError
 
 T = TypeVar("T")
