@@ -77,7 +77,7 @@ class AirflowRest:
                 raise TimeoutError(
                     f"{dag_id} {run_id} is {state} after {timeout} s: {self.task_states(dag_id, run_id)}"
                 )
-            time.sleep(0.5)
+            time.sleep(1)
         return str(state)
 
     def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:

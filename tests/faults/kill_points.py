@@ -62,6 +62,9 @@ class KillPoint:
 
 #: By name; what stands before the first hyphen is the step that dies.
 POINTS: Mapping[str, KillPoint] = {
+    "plan-before-pointer": KillPoint(_STAGING, "publish", "before", _step("plan")),
+    "plan-after-pointer": KillPoint(_STAGING, "publish", "after", _step("plan")),
+    "plan-after-record": KillPoint(_LEDGER, "start_run", "after"),
     "extract-while-writing": KillPoint("outfeed.sources.engine:LineWriter", "flush", "after"),
     "extract-before-pointer": KillPoint(_STAGING, "publish", "before", _step("extract")),
     "extract-after-pointer": KillPoint(_STAGING, "publish", "after", _step("extract")),

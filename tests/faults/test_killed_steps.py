@@ -29,7 +29,7 @@ notify:
   customer: [data@acme.example]
   operators: [exports@platform.example]
 """
-STEPS = ("extract", "validate", "package", "upload", "notify")
+STEPS = ("plan", "extract", "validate", "package", "upload", "notify")
 
 
 @pytest.fixture(scope="module")

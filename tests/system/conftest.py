@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from outfeed.demo_data import generate
 
+from outfeed.demo_data import generate
 from scripts.airflow_local import ROOT, LocalAirflow
 from scripts.airflow_rest import AirflowRest
 from tests.faults import kill_points
@@ -79,7 +79,7 @@ class Site:
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
-            time.sleep(0.3)
+            time.sleep(1)
         return found
 
 
