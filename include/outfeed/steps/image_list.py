@@ -11,7 +11,7 @@ import re
 import stat
 import tempfile
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -131,6 +131,16 @@ def write_image_list(
             remedy="correct source.images_uri, or mount the store",
         )
     return totals["present"], totals["missing"]
+
+
+def image_sizes(store: Any, names: Sequence[str]) -> list[int | None]:
+    """The bytes of each image, None for one that the store does not have; many are asked for at once.
+
+    Raises:
+        OutfeedError: the store could not say of some image whether it has it.
+    """
+    with ThreadPoolExecutor(_LOOKUP_THREADS, "image-store") as pool:
+        return list(pool.map(_sizes(store), names))
 
 
 def _look_up(size_of: SizeOf, names: list[str]) -> list[dict[str, Any]]:

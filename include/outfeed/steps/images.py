@@ -17,6 +17,7 @@ from outfeed.ledger.records import FileKind, FileRecord, FileState
 from outfeed.plan import Part
 from outfeed.steps.context import ProgressReport, RunContext
 from outfeed.steps.file_log import FileLog
+from outfeed.steps.image_list import image_sizes
 
 log = logging.getLogger(__name__)
 
@@ -115,11 +116,11 @@ class ImageDelivery:
                 )
 
     def _outstanding(self) -> Iterator[_Image]:
-        location = self.options.location()
-        for record in self.run.ledger.outstanding_images(self.run.plan.customer, location):
-            name = PurePosixPath(record.path).name
-            if (self.store / name).exists():
-                yield _Image(path=record.path, name=name, size=None, present=True, part=record.part)
+        records = self.run.ledger.outstanding_images(self.run.plan.customer, self.options.location())
+        names = [PurePosixPath(record.path).name for record in records]
+        for record, name, size in zip(records, names, image_sizes(self.store, names), strict=True):
+            if size is not None:
+                yield _Image(path=record.path, name=name, size=size, present=True, part=record.part)
 
     def _outgoing(self, images: Iterable[_Image], under_way: dict[str, _Image]) -> Iterator[Outgoing]:
         for image in images:
