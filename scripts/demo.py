@@ -158,7 +158,7 @@ def report(customers: list[str]) -> bool:
     ledger = Ledger(f"sqlite:///{HOME / 'ledger.db'}")
     sound = True
     for name in customers:
-        say(f"{name}: what was delivered")
+        say(f"{name}: what was delivered to .outfeed/demo/delivered/{name}/")
         for receipt in sorted(ledger.deliveries(name), key=lambda r: (r.destination, r.start, r.revision)):
             base = HOME / "delivered" / receipt.location.removeprefix("local:")
             manifest = base / str(receipt.manifest_path)
@@ -170,8 +170,6 @@ def report(customers: list[str]) -> bool:
                 f"{receipt.rows:>5} records {receipt.images:>4} images ({receipt.images_missing} missing) "
                 f"{receipt.rows_rejected:>2} rejected  sha256sum -c: {'OK' if proven else 'FAILED'}"
             )
-            if receipt == max(ledger.deliveries(name), key=lambda r: (r.destination, r.start)):
-                print(f"      in {base.relative_to(ROOT)}/")
     return sound
 
 
