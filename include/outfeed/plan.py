@@ -24,6 +24,11 @@ from outfeed.windows import Window
 
 #: Mapped tasks per step: a task is worth having when it does much work (design §2).
 MAX_GROUPS = 8
+#: What makes a group worth its three tasks, which cost about a second: bytes of records. Each part costs
+#: `_PART` of them besides; with images, which are looked up one by one, a byte of records costs more.
+_GROUP_WORTH = 64 << 20
+_PART = 1 << 20
+_WITH_IMAGES = 16
 
 
 class Reason(StrEnum):
@@ -137,7 +142,7 @@ def make_plan(
     Args:
         sites: site ids to export; empty means all of the config.
         destinations: names of destinations; empty means all of the config.
-        weights: expected bytes by part key, from earlier runs, to balance the groups.
+        weights: bytes by part key in earlier runs, to balance the groups.
 
     Raises:
         ConfigError: for a site or destination that the config does not name, or a window that is too long.
@@ -165,6 +170,8 @@ def make_plan(
         )
         for site in chosen_sites
     )
+    known = weights or {}
+    limit = _worthwhile(parts, known) if _is_regular(config, window) else MAX_GROUPS
     return Plan(
         customer=customer,
         run_id=run_id,
@@ -172,10 +179,26 @@ def make_plan(
         start=window.start,
         end=window.end,
         parts=parts,
-        groups=balance([part.key for part in parts], weights or {}),
+        groups=balance([part.key for part in parts], known, limit),
         destinations=tuple(chosen),
         config=config.model_dump(mode="json"),
     )
+
+
+def _is_regular(config: WorkOrdersConfig, window: Window) -> bool:
+    """Whether the window is one of the schedule's: then it is about as large as the last one."""
+    rule = config.rule
+    return (
+        rule is not None and rule.is_boundary(window.start) and rule.window_starting(window.start) == window
+    )
+
+
+def _worthwhile(parts: Sequence[Part], weights: Mapping[str, int]) -> int:
+    """How many groups parts are worth that were small before; all of them, if nobody knows."""
+    if any(part.key not in weights for part in parts):
+        return MAX_GROUPS
+    cost = sum(_PART + weights[part.key] * (_WITH_IMAGES if part.images else 1) for part in parts)
+    return min(MAX_GROUPS, 1 + cost // _GROUP_WORTH)
 
 
 def balance(

@@ -241,6 +241,38 @@ def test_a_plan_with_many_sites_has_eight_groups() -> None:
     assert len(plan().groups) == 2
 
 
+def _groups(bytes_per_site: int, **changes: Any) -> int:
+    sites = [f"433a60f6-9756-473e-b1e9-{number:012d}" for number in range(30)]
+    no_images = {"source": {"connection": "platform_db"}, "site_id": sites}
+    known = {f"{STATES}/{site}": bytes_per_site for site in sites}
+    images = changes.pop("images", False)
+    chosen = config(site_id=sites) if images else config(**no_images)
+    return len(plan(config=chosen, weights=known, **changes).groups)
+
+
+def test_small_parts_share_the_cost_of_few_tasks() -> None:
+    megabyte = 1 << 20
+    assert _groups(bytes_per_site=0) == 1
+    assert _groups(bytes_per_site=5 * megabyte) == 3
+    assert _groups(bytes_per_site=100 * megabyte) == MAX_GROUPS
+    assert _groups(bytes_per_site=megabyte, images=False) == 1
+    assert _groups(bytes_per_site=megabyte, images=True) == MAX_GROUPS
+
+
+def test_a_window_of_another_size_than_the_schedules_may_be_large() -> None:
+    year = Window(parse_instant("2024-03-16T00:00:00Z"), parse_instant("2025-03-16T00:00:00Z"))
+    shifted = Window(parse_instant("2025-03-16T06:00:00Z"), parse_instant("2025-03-17T06:00:00Z"))
+    assert _groups(bytes_per_site=0, window=year) == MAX_GROUPS
+    assert _groups(bytes_per_site=0, window=shifted) == MAX_GROUPS
+    once = config(interval="once", start_date="2025-03-16", end_date="2025-03-17")
+    assert len(plan(config=once, weights={part.key: 0 for part in plan().parts}).groups) == 2
+
+
+def test_a_site_that_was_never_exported_may_be_large() -> None:
+    assert len(plan(weights={f"{STATES}/{SITE}": 0}).groups) == 2
+    assert len(plan(weights={f"{STATES}/{SITE}": 0, f"{STATES}/{OTHER}": 0}).groups) == 1
+
+
 def test_one_heavy_part_has_a_group_of_its_own() -> None:
     keys = [f"part-{number}" for number in range(9)]
     groups = balance(keys, dict.fromkeys(keys, 1) | {"part-3": 1000}, 3)
