@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -126,6 +127,8 @@ def _in_child(home: Path, number: str) -> NoReturn:
         ):
             os.environ["OUTFEED_HOME"] = str(home)
             os.environ[kill_points.FOLDER] = str(home / "kill-points")
+            # A process that is killed leaves its scratch files behind: not on this machine's /tmp.
+            tempfile.tempdir = str(home)
             try:
                 Process(home, f"{number}-abcdef01").run()
                 code = 0
