@@ -1,6 +1,6 @@
 """A mail server on the loopback interface that keeps what it is given: one .eml file per mail.
 
-    python -m scripts.mail_sink PORT FOLDER
+python -m scripts.mail_sink PORT FOLDER
 """
 
 from __future__ import annotations
