@@ -6,11 +6,13 @@ import contextlib
 import dataclasses
 import os
 import pwd
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.servers.process import MissingServerError, binary, free_ports, log_end, scratch
+from tests.servers.process import MissingServerError, as_account, binary, free_ports, running, scratch
 
 INSTALL = "apt-get install -y postgresql"
 
@@ -43,7 +45,7 @@ class PostgresServer:
         import psycopg
         from psycopg import sql
 
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
             )
@@ -56,21 +58,13 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A new PostgreSQL on a free port, gone with its data afterwards."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     initdb = binary("initdb", INSTALL, *folders)
-    pg_ctl = binary("pg_ctl", INSTALL, *folders)
+    postgres = binary("postgres", INSTALL, *folders)
+    account = _account()
     (port,) = free_ports(1)
     with scratch("postgres", root_owned=True) as folder:
-        as_owner = _as_owner(folder)
-        password_file = folder / "password"
-        password_file.write_text("outfeed")
-        data, log = folder / "data", folder / "log"
-        _run(
-            [
-                *as_owner,
-                *[initdb, "-D", str(data), "-U", "outfeed", "-A", "scram-sha-256"],
-                *[f"--pwfile={password_file}", "-E", "UTF8", "--locale=C.UTF-8", "-N"],
-            ],
-            log,
-        )
+        if account is not None:
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        _initialise(initdb, folder, account)
         settings = {
             "port": str(port),
             "listen_addresses": "127.0.0.1",
@@ -80,47 +74,57 @@ def postgres_server() -> Iterator[PostgresServer]:
             "max_connections": "200",
             "log_min_messages": "warning",
         }
-        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        _run(
-            [
-                *as_owner,
-                pg_ctl,
-                "-D",
-                str(data),
-                "-l",
-                str(folder / "server.log"),
-                "-w",
-                "-o",
-                options,
-                "start",
-            ],
-            log,
-        )
-        try:
+        options = [argument for item in settings.items() for argument in ("-c", "=".join(item))]
+        command = [postgres, "-D", str(folder / "data"), *options]
+        with running(command, port=port, log=folder / "log", account=account) as process:
             server = PostgresServer("127.0.0.1", port, "outfeed", "outfeed", "outfeed")
-            PostgresServer("127.0.0.1", port, "outfeed", "outfeed", "postgres").create_database("outfeed")
+            _wait_until_ready(server)
+            server.create_database("outfeed")
             yield server
-        finally:
-            _run([*as_owner, pg_ctl, "-D", str(data), "-m", "immediate", "-w", "stop"], log)
+            process.send_signal(signal.SIGQUIT)
+            process.wait(30)
 
 
-def _as_owner(folder: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: hands the folder to user postgres and says how to become it."""
+def _account() -> pwd.struct_passwd | None:
+    """PostgreSQL refuses to run as root: then it runs as user postgres."""
     if os.geteuid() != 0:
-        return []
+        return None
     try:
-        owner = pwd.getpwnam("postgres")
+        return pwd.getpwnam("postgres")
     except KeyError:
         raise MissingServerError(f"there is no user postgres; install it with: {INSTALL}") from None
-    os.chown(folder, owner.pw_uid, owner.pw_gid)
-    return [binary("runuser", "apt-get install -y util-linux"), "-u", "postgres", "--"]
 
 
-def _run(command: list[str], log: Path) -> None:
-    with log.open("ab") as output:
-        # A file, not a pipe: the server would inherit a pipe and keep it open.
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd="/", check=False
-        )
+def _initialise(initdb: str, folder: Path, account: pwd.struct_passwd | None) -> None:
+    password = folder / "password"
+    password.write_text("outfeed")
+    done = subprocess.run(
+        [
+            *as_account(account),
+            *[initdb, "-D", str(folder / "data"), "-U", "outfeed", "-A", "scram-sha-256"],
+            *[f"--pwfile={password}", "-E", "UTF8", "--locale=C.UTF-8", "-N"],
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        check=False,
+    )
     if done.returncode:
-        raise RuntimeError(f"{command} ended with {done.returncode}:\n{log_end(log)}")
+        raise RuntimeError(f"initdb ended with {done.returncode}:\n{done.stdout.decode(errors='replace')}")
+
+
+def _wait_until_ready(server: PostgresServer) -> None:
+    """The port answers a moment before the server lets anybody in."""
+    import psycopg
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(server.url("postgres"), connect_timeout=10).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return

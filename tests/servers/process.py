@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -79,15 +80,27 @@ def log_end(log: Path) -> str:
 
 @contextlib.contextmanager
 def running(
-    command: list[str], *, port: int, log: Path, env: dict[str, str] | None = None, seconds: float = 30
+    command: list[str],
+    *,
+    port: int,
+    log: Path,
+    env: dict[str, str] | None = None,
+    seconds: float = 30,
+    account: pwd.struct_passwd | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server process in its own group that answers on `port`; the whole group is gone afterwards."""
+    """A server process in its own group that answers on `port`; the whole group is gone afterwards.
+
+    Args:
+        account: whom the process runs as; the caller if None.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command,
+            # A killed test run must not leave servers behind.
+            [*as_account(account), "--pdeathsig", "KILL", *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            cwd="/",
             env=env,
             start_new_session=True,
         )
@@ -98,6 +111,14 @@ def running(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=10)
+
+
+def as_account(account: pwd.struct_passwd | None) -> list[str]:
+    """The beginning of a command that runs as somebody else, or as the caller."""
+    setpriv = binary("setpriv", "apt-get install -y util-linux")
+    if account is None:
+        return [setpriv]
+    return [setpriv, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
 
 
 @contextlib.contextmanager
