@@ -37,6 +37,26 @@ def text(instant: dt.datetime | None) -> str | None:
     return None if instant is None else instant.astimezone(dt.UTC).isoformat(timespec="microseconds")
 
 
+def make_part(
+    mode: str = TIMELINE,
+    *,
+    site_id: str = SITE,
+    start: dt.datetime = START,
+    end: dt.datetime = END,
+    images: bool = False,
+) -> Part:
+    """A part of a platform."""
+    return Part(
+        key=f"{mode}/{site_id}",
+        dataset="work-orders",
+        mode=mode,
+        site_id=site_id,
+        start=start,
+        end=end,
+        images=images,
+    )
+
+
 @dataclasses.dataclass
 class Staged:
     """What an extraction wrote, and what it said."""
@@ -164,21 +184,6 @@ class Platform:
             "job_conformity", pk=next(self._keys["job"]), input_pk=input, position=position, **values
         )
 
-    def part(
-        self,
-        mode: str = TIMELINE,
-        *,
-        site_id: str = SITE,
-        start: dt.datetime = START,
-        end: dt.datetime = END,
-        images: bool = False,
-    ) -> Part:
-        """A part of this platform."""
-        key = f"{mode}/{site_id}"
-        return Part(
-            key=key, dataset="work-orders", mode=mode, site_id=site_id, start=start, end=end, images=images
-        )
-
     def open_staged(self, name: str) -> tuple[str, BinaryIO]:
         """Stages in the folder, each call apart."""
         path = self.folder / f"{next(self._tries):04}-{name}"
@@ -187,7 +192,7 @@ class Platform:
     def extract(self, part: Part | None = None, *, max_parallel: int = 2) -> Staged:
         """Extracts a part and reads what was staged."""
         source = self.source(max_parallel)
-        extracted = source.extract(part or self.part(), self.open_staged, lambda rows, count: None)
+        extracted = source.extract(part or make_part(), self.open_staged, lambda rows, count: None)
         content = b"".join(Path(segment).read_bytes() for segment in extracted.segments)
         assert extracted.bytes == len(content)
         assert extracted.rows == content.count(b"\n")

@@ -6,16 +6,21 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from outfeed.contracts import Contract
 from outfeed.demo_data import generate
 from outfeed.errors import Action, OutfeedError, SupersededError, TerminalError, TransientError
 from outfeed.ledger.records import PartRecord, RunState
@@ -30,7 +35,18 @@ from outfeed.steps.image_list import NameSet
 from outfeed.steps.record_check import RecordCheck
 from outfeed.steps.validate import validate
 from outfeed.windows import Window
-from tests.flow.platform import END, NOON, OTHER_SITE, SITE, START, STATES, TIMELINE, Platform, uuid
+from tests.flow.platform import (
+    END,
+    NOON,
+    OTHER_SITE,
+    SITE,
+    START,
+    STATES,
+    TIMELINE,
+    Platform,
+    make_part,
+    uuid,
+)
 from tests.flow.world import World, config
 
 LOCAL = {"name": "archive", "type": "local", "path": "acme", "export_images": True}
@@ -117,9 +133,16 @@ def add_order(night: Night, number: int, *, site: str = SITE, **values: Any) -> 
 
 # -- the whole of it
 
+IN_PROCESS, IN_WORKERS = 1 << 60, 0
 
-def test_a_night_of_demo_data_is_read_checked_and_accounted_for(night: Night) -> None:
+
+@pytest.mark.parametrize("worth_workers", [IN_PROCESS, IN_WORKERS])
+def test_a_night_of_demo_data_is_read_checked_and_accounted_for(
+    night: Night, worth_workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # DX-124 DX-125 XX-08, design §4.2
+    monkeypatch.setattr(record_check, "_WORTH_WORKERS", worth_workers)
+    monkeypatch.setattr(record_check, "_BLOCK_SIZE", 100_000)
     made = generate(
         night.platform.url,
         night.world.images,
@@ -160,6 +183,12 @@ def test_a_night_of_demo_data_is_read_checked_and_accounted_for(night: Night) ->
     parts = [night.part(site) for site in (SITE, OTHER_SITE)]
     assert sum(summary["rows"] for summary in extracted) == sum(part.rows_read for part in parts)
     assert sum(summary["rows"] for summary in validated) == sum(part.rows_valid or 0 for part in parts)
+    noticed = night.result("validate")["noticed"]
+    assert noticed["data_conformity level 'notice' is not error, information or warning"] == sum(
+        line.count(b'"level":"notice"')
+        for line in night.staged(night.result("validate")["records"]).splitlines()
+    )
+    assert psutil.Process().children() == []
 
 
 def is_good(line: bytes) -> bool:
@@ -457,6 +486,66 @@ def test_a_full_disk_fails_the_part_and_says_so(night: Night, monkeypatch: pytes
     assert night.run.staging.result("validate", TIMELINE_KEY) is None
 
 
+class Deadly(WorkOrderInspector):
+    """An inspector that the system kills, as it does for want of memory."""
+
+    def images(self, record: dict[str, Any]) -> list[str]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+
+def test_a_worker_that_dies_fails_the_part(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_check, "_WORTH_WORKERS", IN_WORKERS)
+    monkeypatch.setattr(WorkOrdersSource, "inspector", lambda self, part: Deadly(part.site_id))
+    add_order(night, 1)
+    night.extract()
+    with pytest.raises(TransientError, match="ended with code -9"):
+        night.validate()
+    assert night.run.staging.result("validate", TIMELINE_KEY) is None
+    assert psutil.Process().children() == []
+
+
+def test_workers_end_when_the_step_breaks_off(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_check, "_WORTH_WORKERS", IN_WORKERS)
+    monkeypatch.setattr(record_check, "_BLOCK_SIZE", 1_000)
+    for number in range(50):
+        add_order(night, number)
+    night.extract()
+
+    def interrupted(self: NameSet, names: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(NameSet, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        night.validate()
+    assert psutil.Process().children() == []
+
+
+def test_a_worker_ends_with_its_parent(night: Night) -> None:
+    script = (
+        "import os, signal; from outfeed.steps.check_worker import _Worker;"
+        "from outfeed.sources.work_orders import WorkOrderInspector;"
+        "worker = _Worker('work-orders', WorkOrderInspector('x'));"
+        "print(worker._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 30
+    while lives(int(done.stdout)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that has ended may still wait for its parent to notice."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 # -- images
 
 
@@ -589,13 +678,11 @@ def test_blocks_may_end_anywhere(segments: list[list[str]], block_size: int) -> 
         written[name] = Kept()
         return name, written[name]
 
-    check = RecordCheck(
-        "part", Contract.load("work-orders"), WorkOrderInspector(SITE), open_staged, lambda _: None
-    )
+    check = RecordCheck(make_part(), WorkOrderInspector(SITE), open_staged, lambda _: None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record_check, "_BLOCK_SIZE", block_size)
         streams = (io.BytesIO(b"".join(kinds[kind] for kind in segment)) for segment in segments)
-        check.run(streams, lambda rows, count: None)
+        check.run(streams, 0, lambda rows, count: None)
     flat = [kind for segment in segments for kind in segment]
     expected = b"".join(kinds[kind] for kind in flat if kind != "bad")
     assert written["records.jsonl"].getvalue() == expected

@@ -27,6 +27,7 @@ from tests.flow.platform import (
     STATES,
     TIMELINE,
     Platform,
+    make_part,
     text,
     uuid,
 )
@@ -65,7 +66,7 @@ def test_the_window_is_half_open_to_the_microsecond(platform: Platform) -> None:
         platform.order(uuid(10 + number), created=instant)
     expected = [uuid(1), uuid(11), uuid(2), uuid(12), uuid(3), uuid(13)]
     assert platform.extract().ids == expected
-    assert platform.extract(platform.part(STATES)).ids == expected
+    assert platform.extract(make_part(STATES)).ids == expected
 
 
 def test_consecutive_windows_share_nothing_and_lose_nothing(platform: Platform) -> None:
@@ -74,7 +75,7 @@ def test_consecutive_windows_share_nothing_and_lose_nothing(platform: Platform) 
     for number in range(20):
         platform.order(uuid(number), updated=START + number * seconds)
     bounds = [START, START + 7 * seconds, START + 8 * seconds, START + 20 * seconds]
-    parts = [platform.part(start=start, end=end) for start, end in itertools.pairwise(bounds)]
+    parts = [make_part(start=start, end=end) for start, end in itertools.pairwise(bounds)]
     found = [platform.extract(part).ids for part in parts]
     assert [id_ for ids in found for id_ in ids] == [uuid(number) for number in range(20)]
     assert [len(ids) for ids in found] == [7, 1, 12]
@@ -100,8 +101,8 @@ def test_sites_never_mix(platform: Platform) -> None:
     platform.order(uuid(2), updated=NOON, site_id=OTHER_SITE)
     platform.order(uuid(3), updated=NOON, site_id=SITE.upper())
     assert platform.extract().ids == [uuid(1)]
-    assert platform.extract(platform.part(site_id=OTHER_SITE)).ids == [uuid(2)]
-    assert platform.extract(platform.part(site_id=uuid(99))).content == b""
+    assert platform.extract(make_part(site_id=OTHER_SITE)).ids == [uuid(2)]
+    assert platform.extract(make_part(site_id=uuid(99))).content == b""
 
 
 def test_a_late_row_is_in_the_next_reading_of_its_window(platform: Platform) -> None:
@@ -193,7 +194,7 @@ def test_states_hold_the_last_input_of_each_work_item(
     item, empty = platform.item(order, position=0), platform.item(order, position=1)
     for id_, created in inputs:
         platform.input(item, id_, created=created)
-    (record,) = platform.extract(platform.part(STATES)).records
+    (record,) = platform.extract(make_part(STATES)).records
     assert [[entry["id"] for entry in found["input"]] for found in record["work_items"]] == [[last], []]
     assert record["work_items"][1]["id"] == uuid(empty)
     (timeline,) = platform.extract().records
@@ -209,7 +210,7 @@ def test_the_documents_example_survives_the_export(platform: Platform) -> None:
     # DX-131 DX-146 DX-152 DX-153 D6
     document = json.loads(REPAIRED.read_text())
     load(platform, document)
-    window = platform.part(
+    window = make_part(
         start=dt.datetime(2025, 3, 19, tzinfo=dt.UTC), end=dt.datetime(2025, 3, 20, tzinfo=dt.UTC)
     )
     staged = platform.extract(window)
@@ -349,7 +350,7 @@ def test_extensions_are_lower_case_with_their_dot(platform: Platform) -> None:
     item = platform.item(platform.order(uuid(1), updated=NOON))
     for number, extension in enumerate(given):
         platform.input(item, uuid(number), extension=extension)
-    staged = platform.extract(platform.part(images=True))
+    staged = platform.extract(make_part(images=True))
     entries = staged.records[0]["work_items"][0]["input"]
     assert [entry["file_extension"] for entry in entries] == [
         ".png",
@@ -376,11 +377,11 @@ def test_images_are_those_analysed_in_the_window(platform: Platform) -> None:
     elsewhere = platform.item(platform.order(uuid(2), updated=NOON, site_id=OTHER_SITE))
     platform.input(elsewhere, uuid(20))
     platform.input(item, None)
-    staged = platform.extract(platform.part(images=True))
+    staged = platform.extract(make_part(images=True))
     assert staged.ids == []
     assert staged.images == [f"{uuid(number)}.png" for number in (1, 2, 3)]
-    assert platform.extract(platform.part(STATES, images=True)).extracted.images is None
-    assert platform.extract(platform.part(images=False)).extracted.images is None
+    assert platform.extract(make_part(STATES, images=True)).extracted.images is None
+    assert platform.extract(make_part(images=False)).extracted.images is None
 
 
 # -- both engines, any number of connections
@@ -396,7 +397,7 @@ def test_the_bytes_are_the_same_on_both_engines_and_however_many_connections_rea
     lite = Platform(f"sqlite:///{tmp_path}/lite.db", tmp_path)
     for platform in (lite, pg):
         generate(platform.url, None, sites=[SITE, OTHER_SITE], orders_per_day=150, days=3, end=end, seed=5)
-    part = lite.part(mode, images=True, start=START - dt.timedelta(days=1), end=END + dt.timedelta(hours=3))
+    part = make_part(mode, images=True, start=START - dt.timedelta(days=1), end=END + dt.timedelta(hours=3))
     reference = lite.extract(part)
     whole = pg.extract(part, max_parallel=1)
     assert len(whole.extracted.segments) == 1
@@ -444,7 +445,7 @@ def extract_with(platform: Platform, hook: Callable[[], None]) -> bytes:
         hook()
         return platform.open_staged(name)
 
-    extracted = platform.source().extract(platform.part(), open_staged, lambda rows, count: None)
+    extracted = platform.source().extract(make_part(), open_staged, lambda rows, count: None)
     return b"".join(Path(segment).read_bytes() for segment in extracted.segments)
 
 
@@ -464,9 +465,9 @@ def test_an_amended_day_gives_other_bytes_in_the_same_window(platform: Platform)
     # D27
     generate(platform.url, None, sites=[SITE], orders_per_day=30, days=1, end=END.date(), seed=1)
     for mode in (TIMELINE, STATES):
-        before = platform.extract(platform.part(mode))
+        before = platform.extract(make_part(mode))
         assert amend(platform.url, START.date(), seed=len(mode)) > 0
-        after = platform.extract(platform.part(mode))
+        after = platform.extract(make_part(mode))
         assert after.ids == before.ids
         assert after.content != before.content
 
@@ -476,7 +477,7 @@ def test_progress_is_told(platform: Platform) -> None:
         platform.order(uuid(number), updated=NOON)
     told: list[tuple[int, int]] = []
     extracted = platform.source().extract(
-        platform.part(), platform.open_staged, lambda rows, count: told.append((rows, count))
+        make_part(), platform.open_staged, lambda rows, count: told.append((rows, count))
     )
     assert told
     assert told == sorted(told)
@@ -488,7 +489,7 @@ def test_progress_is_told(platform: Platform) -> None:
 
 def failure(source: Any, platform: Platform) -> OutfeedError:
     with pytest.raises(OutfeedError) as caught:
-        source.extract(platform.part(), platform.open_staged, lambda rows, count: None)
+        source.extract(make_part(), platform.open_staged, lambda rows, count: None)
     assert "outfeed-secret" not in str(caught.value)
     return caught.value
 
@@ -523,7 +524,7 @@ def test_a_password_in_the_url_is_used_but_never_shown(pg: Platform) -> None:
     pg.order(uuid(1), updated=NOON)
     pg.flush()
     source = open_source("work-orders", pg.url, Credentials())
-    extracted = source.extract(pg.part(), pg.open_staged, lambda rows, count: None)
+    extracted = source.extract(make_part(), pg.open_staged, lambda rows, count: None)
     assert extracted.rows == 1
     wrong = pg.url.replace("outfeed:outfeed@", "outfeed:outfeed-secret@")
     error = failure(open_source("work-orders", wrong, Credentials()), pg)
@@ -674,7 +675,7 @@ def test_an_interrupted_read_leaves_no_statement_behind(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pg.source().extract(pg.part(), pg.open_staged, interrupt)
+        pg.source().extract(make_part(), pg.open_staged, interrupt)
     assert sessions(pg) == 0
 
 
@@ -702,5 +703,5 @@ def test_a_full_disk_ends_the_read(pg: Platform) -> None:
         return name, Path("/dev/full").open("wb", buffering=0)
 
     with pytest.raises(OSError, match="No space left"):
-        pg.source().extract(pg.part(), open_full, lambda rows, count: None)
+        pg.source().extract(make_part(), open_full, lambda rows, count: None)
     assert sessions(pg) == 0

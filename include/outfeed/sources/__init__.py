@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from outfeed.connectors.base import Credentials
+from typing import TYPE_CHECKING
+
 from outfeed.errors import Action, TerminalError
 from outfeed.sources.base import Source
 from outfeed.sources.work_orders import WorkOrdersSource
+
+if TYPE_CHECKING:
+    from outfeed.connectors.base import Credentials
 
 SOURCES: dict[str, type[Source]] = {source.type: source for source in (WorkOrdersSource,)}
 

@@ -6,10 +6,11 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
-from outfeed.connectors.base import Credentials
-from outfeed.plan import Part
+if TYPE_CHECKING:
+    from outfeed.connectors.base import Credentials
+    from outfeed.plan import Part
 
 
 class RecordRejected(Exception):  # noqa: N818 - a verdict on a record, not a fault of the program

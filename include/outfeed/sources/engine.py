@@ -9,11 +9,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
-from outfeed.connectors.base import Credentials
 from outfeed.datasets import Statement
 from outfeed.sources.base import OpenStaged, Progress
+
+if TYPE_CHECKING:
+    from outfeed.connectors.base import Credentials
 
 #: Bytes per write to staging.
 BLOCK_SIZE = 4 << 20

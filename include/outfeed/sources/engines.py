@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from outfeed.connectors.base import Credentials
+from typing import TYPE_CHECKING
+
 from outfeed.errors import Action, TerminalError
 from outfeed.sources.engine import Engine
 from outfeed.sources.postgresql import PostgresqlEngine
 from outfeed.sources.sqlite import SqliteEngine
+
+if TYPE_CHECKING:
+    from outfeed.connectors.base import Credentials
 
 ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (PostgresqlEngine, SqliteEngine)}
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from outfeed.connectors.base import Credentials
 from outfeed.datasets import Statement, read_statement
-from outfeed.plan import Part
 from outfeed.sources.base import (
     Extracted,
     Inspector,
@@ -18,6 +16,10 @@ from outfeed.sources.base import (
 )
 from outfeed.sources.engine import Copy
 from outfeed.sources.engines import open_engine
+
+if TYPE_CHECKING:
+    from outfeed.connectors.base import Credentials
+    from outfeed.plan import Part
 
 TIMELINE = "work-orders-timeline"
 

@@ -12,10 +12,17 @@ from typing import Any, BinaryIO, Self
 import orjson
 
 from outfeed.contracts import Contract
-from outfeed.sources.base import Inspector, OpenStaged, Progress, RecordRejected
+from outfeed.plan import Part
+from outfeed.sources.base import Inspector, OpenStaged, Progress
+from outfeed.steps.block_check import Rejected, Verdict, check_block
+from outfeed.steps.check_worker import check_blocks
 
 _BLOCK_SIZE = 4 << 20
 _BLOCKS_IN_FLIGHT = 4
+
+#: Parts of at least so many bytes are judged by so many processes; starting them costs a moment.
+_WORTH_WORKERS = 48 << 20
+_WORKERS = 2
 
 #: Reasons that are counted apart, and those of them that a summary names.
 _MOST_REASONS = 1_000
@@ -78,14 +85,12 @@ class RecordCheck:
 
     def __init__(
         self,
-        part: str,
-        contract: Contract,
+        part: Part,
         inspector: Inspector,
         open_staged: OpenStaged,
         names: Callable[[list[str]], None],
     ) -> None:
         self._part = part
-        self._contract = contract
         self._inspector = inspector
         self._open_staged = open_staged
         self._names = names
@@ -104,13 +109,18 @@ class RecordCheck:
         """The most frequent reasons and the numbers of records that have them."""
         return dict(self._reasons.most_common(_REASONS_SHOWN))
 
-    def run(self, streams: Iterable[BinaryIO], progress: Progress) -> None:
-        """Checks all records; every one of them ends up in exactly one of the two files (design §4.2)."""
+    def run(self, streams: Iterable[BinaryIO], expected: int, progress: Progress) -> None:
+        """Checks all records; every one of them ends up in exactly one of the two files (design §4.2).
+
+        Args:
+            expected: bytes in the streams.
+        """
         self.records, stream = self._open_staged(RECORDS)
         try:
             with HashedFile(stream) as valid:
-                for block in _blocks(streams):
-                    valid.write(self._check(block))
+                for block, verdict in self._judged(_blocks(streams), expected):
+                    valid.write(verdict.good(block))
+                    self._account(block, verdict)
                     self.read += len(block)
                     progress(self.rows + self.rejected, self.read)
         finally:
@@ -118,42 +128,29 @@ class RecordCheck:
                 self._quarantine.close()
         self.bytes, self.sha256 = valid.bytes, valid.sha256
 
-    def _check(self, block: bytes) -> bytes:
-        """The block without its bad records."""
-        lines = block.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        names: list[str] = []
-        good = [line for line in lines if self._accepts(line, names)]
-        self._names(names)
-        self.rows += len(good)
-        if len(good) == len(lines) and block.endswith(b"\n"):
-            return block
-        return b"".join(line + b"\n" for line in good)
+    def _judged(self, blocks: Iterator[bytes], expected: int) -> Iterator[tuple[bytes, Verdict]]:
+        if expected >= _WORTH_WORKERS:
+            return check_blocks(self._part.dataset, self._inspector, blocks, _WORKERS)
+        contract = Contract.load(self._part.dataset)
+        return ((block, check_block(contract, self._inspector, block)) for block in blocks)
 
-    def _accepts(self, line: bytes, names: list[str]) -> bool:
-        record, violations = self._contract.check(line)
-        if violations:
-            self._reject(line, [str(each) for each in violations], {each.kind for each in violations})
-            return False
-        try:
-            names += self._inspector.images(record)
-        except RecordRejected as error:
-            self._reject(line, [str(error)], {str(error)})
-            return False
-        return True
+    def _account(self, block: bytes, verdict: Verdict) -> None:
+        self.rows += verdict.rows
+        self._names(verdict.names)
+        for rejected in verdict.rejected:
+            self._reject(block[rejected.start : rejected.end], rejected)
 
-    def _reject(self, line: bytes, reasons: list[str], kinds: set[str]) -> None:
+    def _reject(self, line: bytes, rejected: Rejected) -> None:
         if self._quarantine is None:
             self.quarantine, self._quarantine = self._open_staged(QUARANTINE)
         entry: dict[str, Any] = {
-            "part": self._part,
-            "reasons": reasons,
+            "part": self._part.key,
+            "reasons": rejected.reasons,
             "record": line.decode(errors="backslashreplace"),
         }
         self._quarantine.write(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE))
         self.rejected += 1
-        for kind in kinds:
+        for kind in rejected.kinds:
             known = kind in self._reasons or len(self._reasons) < _MOST_REASONS
             self._reasons[kind if known else "other reasons"] += 1
 

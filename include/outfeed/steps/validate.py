@@ -7,7 +7,6 @@ from collections import Counter
 from typing import Any
 
 from outfeed.config.models import ValidationConfig
-from outfeed.contracts import Contract
 from outfeed.errors import Action, ConfigError, TerminalError, TransientError
 from outfeed.ledger.records import Fence, PartRecord, RunState
 from outfeed.plan import Part
@@ -64,14 +63,11 @@ class _Validation:
         inspector = self._source.inspector(self._part)
         with NameSet() as names:
             check = RecordCheck(
-                self._part.key,
-                Contract.load(self._part.dataset),
-                inspector,
-                self._open_staged,
-                names.add if self._part.images else _ignore,
+                self._part, inspector, self._open_staged, names.add if self._part.images else _ignore
             )
             check.run(
                 (self._run.staging.open_read(segment) for segment in extracted["segments"]),
+                extracted["bytes"],
                 ProgressReport(
                     self._run.ledger, self._fence, f"checked {self._part.key}", extracted["bytes"]
                 ),
