@@ -116,9 +116,9 @@ class Cluster:
         """The begin of a day of the customer."""
         return dt.datetime.combine(self.today - dt.timedelta(days=days_ago), dt.time(), self.time_zone)
 
-    def window_name(self, days_ago: int) -> str:
-        """How the names of a day's files begin."""
-        bounds = [self.midnight(days).astimezone(dt.UTC) for days in (days_ago, days_ago - 1)]
+    def window_name(self, first: int, last: int) -> str:
+        """How the names of a window's files begin; its bounds are days ago."""
+        bounds = [self.midnight(days).astimezone(dt.UTC) for days in (first, last)]
         return "_".join(f"{bound:%Y-%m-%d_%H:%M:%S}" for bound in bounds)
 
     def host(self, name: str) -> Host:
