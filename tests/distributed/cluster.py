@@ -252,10 +252,9 @@ def cluster(postgres: PostgresServer, s3: S3Server, sshd: SshServer) -> Iterator
         stack.callback(shutil.rmtree, sftp_folder, ignore_errors=True)
         stack.callback(airflow.stop)
         airflow.start(timeout=240)
-        hosts = stack.enter_context(two_hosts(airflow))
         made = Cluster(
             airflow=airflow,
-            hosts=hosts,
+            hosts=two_hosts(airflow),
             s3=s3,
             proxy=proxy,
             sftp_folder=sftp_folder,

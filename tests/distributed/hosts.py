@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,14 +138,13 @@ def alive(pid: int) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def two_hosts(airflow: LocalAirflow) -> Iterator[tuple[Host, Host]]:
-    """Two hosts whose workers take tasks. Their processes end with those of `airflow`."""
+def two_hosts(airflow: LocalAirflow) -> tuple[Host, Host]:
+    """Two hosts whose workers take tasks, until `airflow` is stopped."""
     first, second = (Host(name, airflow.home / "hosts" / name, airflow) for name in ("host-a", "host-b"))
     for host in (first, second):
         host.start()
     wait_until(lambda: len(_workers(airflow.overrides)) == 2, "two workers", 120)
-    yield first, second
+    return first, second
 
 
 def _workers(settings: Mapping[str, str]) -> Mapping[str, Any]:
