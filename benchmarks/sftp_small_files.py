@@ -7,7 +7,6 @@ Prints JSON. The server is a real OpenSSH on this machine, behind a proxy that a
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
@@ -21,45 +20,46 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "include")]
 
+from benchmarks.report import Report, arguments, emit, environment, ratios, row  # noqa: E402
 from outfeed.connectors import SftpConnector, SftpOptions  # noqa: E402
 from outfeed.connectors.base import Credentials, Delivered, Outgoing  # noqa: E402
 from tests.servers.proxy import delay_proxy  # noqa: E402
 from tests.servers.sshd import SshServer, ssh_server  # noqa: E402
 
+#: What the figures are about: as many photographs as a busy site makes in a day.
+FILES, PEER_FILES, SIZE, PARALLEL, DELAY, ROUNDS = 5_000, 60, 200 * 1024, 64, 0.030, 3
+
 
 def main() -> None:
-    """Runs both and prints one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=5000)
-    parser.add_argument("--kilobytes", type=int, default=200)
-    parser.add_argument("--parallel", type=int, default=64)
-    parser.add_argument("--delay", type=float, default=0.030)
-    parser.add_argument("--peer-files", type=int, default=60)
-    arguments = parser.parse_args()
-    content = os.urandom(arguments.kilobytes * 1024)
-    with ssh_server() as server, delay_proxy(server.port, arguments.delay) as port:
-        ours = measure_outfeed(server, port, content, arguments.files, arguments.parallel)
-        peer = measure_hook(server, port, content, arguments.peer_files)
-    ratio = round(ours["files_per_second"] / peer["files_per_second"], 1) if peer else None
-    settings = {
-        "round_trip_ms": arguments.delay * 1000,
-        "kilobytes": arguments.kilobytes,
-        "parallel": arguments.parallel,
-        "cores": os.cpu_count(),
-        "load_average": os.getloadavg()[0],
-    }
-    print(
-        json.dumps(
-            {"settings": settings, "outfeed": ours, "airflow_sftp_hook": peer, "ratio": ratio}, indent=2
-        )
+    """Measures both sides in each round, and prints the report."""
+    quick = arguments(__doc__).quick
+    files, peer_files, rounds = (100, 5, 1) if quick else (FILES, PEER_FILES, ROUNDS)
+    where = environment("asyncssh", "apache-airflow-providers-sftp", "paramiko")
+    content = os.urandom(SIZE)
+    ours, peers = [], []
+    with ssh_server() as server, delay_proxy(server.port, DELAY) as port:
+        for _ in range(rounds):
+            ours.append(measure_outfeed(server, port, content, files, PARALLEL))
+            peers.append(measure_hook(server, port, content, peer_files))
+    rates, peer_rates = ([figure["files_per_second"] for figure in side] for side in (ours, peers))
+    rows = (
+        row(f"SftpConnector, {files} files", rates, "files/s", ">= 200"),
+        row(f"SFTPHook.store_file one by one, {peer_files} files", peer_rates, "files/s"),
+        row("Outfeed / SFTPHook", ratios(rates, peer_rates), "x", ">= 25"),
+        row("peak memory of the process", max(figure["peak_rss_mb"] for figure in ours), "MB", "<= 512"),
     )
+    notes = (
+        f"{SIZE // 1024} KiB each, {PARALLEL} in flight, {DELAY * 1000:.0f} ms round trip by a proxy in user "
+        "space, which delays bytes but does not model loss. Every file is looked at afterwards.",
+    )
+    emit(Report("sftp_small_files", "Small files over SFTP", where, rows, notes))
 
 
 def measure_outfeed(
     server: SshServer, port: int, content: bytes, files: int, parallel: int
 ) -> dict[str, Any]:
     """Connecting, delivering and cleaning up; every file is looked at afterwards."""
-    base, folder = server.make_base("outfeed")
+    base, folder = server.make_base(f"outfeed-{time.monotonic_ns()}")
     options = SftpOptions(
         type="sftp",
         name="bench",
@@ -91,7 +91,7 @@ def _outgoing(content: bytes, files: int) -> Iterator[Outgoing]:
 def measure_hook(server: SshServer, port: int, content: bytes, files: int) -> dict[str, Any]:
     """Airflow's SFTPHook.store_file, one file after the other: no temporary names, no sync, no digest."""
     os.environ.setdefault("AIRFLOW_HOME", str(ROOT / ".outfeed" / "bench-airflow"))
-    base, folder = server.make_base("hook")
+    base, folder = server.make_base(f"hook-{time.monotonic_ns()}")
     extra = {"private_key": server.private_key, "host_key": server.host_public_key}
     os.environ["AIRFLOW_CONN_BENCH_SFTP"] = json.dumps(
         {
