@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outfeed.contracts import Contract
-from outfeed.datasets import dataset_folder
+from outfeed.datasets import dataset_folder, read_statement
 from outfeed.errors import TerminalError
 from outfeed.sources.base import RecordRejected
 from outfeed.sources.work_orders import WorkOrderInspector
@@ -271,6 +271,12 @@ def test_the_schema_is_named_and_hashed() -> None:
 def test_an_unknown_dataset_is_refused() -> None:
     with pytest.raises(TerminalError, match="'nonsense' has no folder"):
         Contract.load("nonsense")
+
+
+def test_a_missing_statement_is_named() -> None:
+    with pytest.raises(TerminalError, match="a file is missing") as caught:
+        read_statement("work-orders", "sqlite", "split")
+    assert caught.value.where.endswith("work_orders/sqlite/split.sql")
 
 
 def test_datasets_may_live_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
