@@ -9,6 +9,15 @@ shift 5
 
 hostname "$name"
 mount --bind -o ro "$dags" "$own/home/dags"
+# A checkout below /tmp must stay in sight when that becomes this host's own folder.
+checkout=$(cd "$(dirname "$0")/../.." && pwd)
+case $checkout in
+/tmp/*)
+    mkdir -p "$own/${checkout#/tmp/}"
+    mount --bind "$checkout" "$own/${checkout#/tmp/}"
+    mount -o remount,bind,ro "$own/${checkout#/tmp/}"
+    ;;
+esac
 mount --rbind "$own" /tmp
 IFS=:
 for folder in $hidden; do

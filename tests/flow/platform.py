@@ -93,6 +93,8 @@ class Platform:
         self._waiting: list[tuple[str, Sequence[Any]]] = []
         with open_database(url) as database, database.loading():
             pass
+        for site_id in (SITE, OTHER_SITE):
+            self.site(site_id)
 
     @property
     def source_url(self) -> str:
@@ -132,6 +134,11 @@ class Platform:
         names = ",".join(f'"{name}"' for name in values)
         marks = ",".join("?" * len(values))
         self._waiting.append((f"INSERT INTO {table} ({names}) VALUES ({marks})", list(values.values())))
+
+    def site(self, site_id: str) -> None:
+        """Adds a site, if it is not there yet when the rows are committed."""
+        statement = "INSERT INTO site (id, customer, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        self._waiting.append((statement, [site_id, "acme", site_id[:8]]))
 
     def order(
         self,

@@ -102,7 +102,6 @@ def test_sites_never_mix(platform: Platform) -> None:
     platform.order(uuid(3), updated=NOON, site_id=SITE.upper())
     assert platform.extract().ids == [uuid(1)]
     assert platform.extract(make_part(site_id=OTHER_SITE)).ids == [uuid(2)]
-    assert platform.extract(make_part(site_id=uuid(99))).content == b""
 
 
 def test_a_late_row_is_in_the_next_reading_of_its_window(platform: Platform) -> None:
@@ -705,3 +704,12 @@ def test_a_full_disk_ends_the_read(pg: Platform) -> None:
     with pytest.raises(OSError, match="No space left"):
         pg.source().extract(make_part(), open_full, lambda rows, count: None)
     assert sessions(pg) == 0
+
+
+def test_a_site_that_nobody_knows_is_an_error_not_an_empty_file(platform: Platform) -> None:
+    # DX-010
+    stranger = "7e57ab1e-0000-4000-8000-000000000000"
+    assert platform.extract(make_part(site_id=SITE)).records == [], "a known site may have a quiet day"
+    with pytest.raises(TerminalError, match=f"the platform knows no site {stranger}") as caught:
+        platform.extract(make_part(site_id=stranger))
+    assert caught.value.action is Action.ENGINEER

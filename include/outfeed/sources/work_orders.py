@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from outfeed.datasets import Statement, read_statement
+from outfeed.errors import Action, TerminalError
 from outfeed.sources.base import (
     Extracted,
     Inspector,
@@ -49,7 +50,7 @@ class WorkOrdersSource(Source):
 
         Raises:
             TransientError: the database can't be reached or dropped the connection.
-            TerminalError: it refused the login, a permission or the dataset's SQL.
+            TerminalError: it refused the login, a permission or the dataset's SQL; it knows no such site.
         """
         parameters = {
             "site_id": part.site_id,
@@ -65,6 +66,8 @@ class WorkOrdersSource(Source):
                 for number, piece in enumerate(snapshot.pieces(part.dataset, parameters))
             ]
             copied = snapshot.copy(copies, open_staged, progress)
+            if not any(piece.rows for piece in copied):
+                self._require_known(part, snapshot.rows(self._statement(part, "known_site"), parameters))
             images = None
             # A states file names one image per work item; an image that was analysed but that no file
             # names would be an orphan at the customer's (DX-056, DX-068).
@@ -81,6 +84,17 @@ class WorkOrdersSource(Source):
             longest_query_seconds=snapshot.longest,
             noticed={str(what): int(count) for what, count in noticed},
         )
+
+    def _require_known(self, part: Part, found: list[tuple[Any, ...]]) -> None:
+        """An empty file for a mistyped site would look like a quiet day for ever."""
+        ((known,),) = found
+        if not known:
+            raise TerminalError(
+                f"the platform knows no site {part.site_id}",
+                where=part.key,
+                action=Action.ENGINEER,
+                remedy="correct site_id in the customer's YAML, or have the site created in the platform",
+            )
 
     def inspector(self, part: Part) -> WorkOrderInspector:
         """See the base class."""

@@ -1,0 +1,5 @@
+-- Whether the platform knows the site: asked only if the window held no record of it.
+--
+-- Parameters: site_id as text. Result: one row, one boolean.
+SELECT EXISTS (SELECT 1 FROM site WHERE id = :site_id)
+    OR EXISTS (SELECT 1 FROM work_order WHERE site_id = :site_id) AS known
