@@ -8,6 +8,7 @@ PATH="$PATH:/usr/sbin:/usr/local/sbin:$(echo /usr/lib/postgresql/*/bin | tr ' ' 
 missing=""
 command -v sshd > /dev/null || missing="$missing openssh-server"
 command -v initdb > /dev/null || missing="$missing postgresql"
+command -v mariadbd > /dev/null || missing="$missing mariadb-server"
 command -v redis-server > /dev/null || missing="$missing redis-server"
 
 [ -z "$missing" ] && exit 0

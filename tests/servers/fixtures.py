@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers.gcs import GcsServer, gcs_server
+from tests.servers.mariadb import MariadbServer, mariadb_server
 from tests.servers.postgres import PostgresServer, postgres_server
 from tests.servers.s3 import S3Server, s3_server
 from tests.servers.smtp import SmtpSink, smtp_sink
@@ -17,6 +18,13 @@ from tests.servers.sshd import SshServer, ssh_server
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server; make a database of your own with `create_database`."""
     with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariadbServer]:
+    """A MariaDB server; make a database of your own with `create_database`."""
+    with mariadb_server() as server:
         yield server
 
 

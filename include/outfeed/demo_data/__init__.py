@@ -1,4 +1,4 @@
-"""A platform to try Outfeed on: work orders, analyses and images, of any size, the same for the same seed."""
+"""Platforms to try Outfeed on, of any size, the same for the same seed: work orders and platform data."""
 
 from __future__ import annotations
 
@@ -137,32 +137,68 @@ def _write_images(folder: Path, images: Sequence[tuple[str, str]]) -> int:
 
 
 @click.command("demo-data")
-@click.option("--database-url", help="Default: SQLite file demo/platform.db under OUTFEED_HOME.")
-@click.option("--images", type=click.Path(path_type=Path), help="Default: demo/images under OUTFEED_HOME.")
-@click.option("--site", "sites", multiple=True, help="Site id; repeat for more. Default: one demo site.")
-@click.option("--orders-per-day", default=40, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--dataset",
+    type=click.Choice(["work-orders", "platform-data"]),
+    default="work-orders",
+    show_default=True,
+    help="What the platform holds.",
+)
+@click.option("--database-url", help="Default: an SQLite file in the folder demo under OUTFEED_HOME.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Work orders: folder for the images. Default: demo/images under OUTFEED_HOME.",
+)
+@click.option(
+    "--site", "sites", multiple=True, help="Work orders: site id; repeat for more. Default: one demo site."
+)
+@click.option(
+    "--orders-per-day", default=40, show_default=True, type=click.IntRange(min=1), help="Work orders: size."
+)
+@click.option(
+    "--scale",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Platform data: size; each step is about 200 views a day.",
+)
 @click.option("--days", default=14, show_default=True, type=click.IntRange(min=1))
 @click.option(
     "--end", type=click.DateTime(["%Y-%m-%d"]), help="Day after the last one. Default: today in UTC."
 )
 @click.option("--seed", default=1, show_default=True)
-def demo_data(
+def demo_data(  # noqa: PLR0913 - one for each option
+    *,
+    dataset: str,
     database_url: str | None,
     images: Path | None,
     sites: tuple[str, ...],
     orders_per_day: int,
+    scale: int,
     days: int,
     end: dt.datetime | None,
     seed: int,
 ) -> None:
-    """Makes a platform to try Outfeed on: work orders with images, and some mistakes among them."""
+    """Makes a platform to try Outfeed on, with what goes wrong in real life.
+
+    Its database can be `sqlite:///path` or `postgresql://…`, for platform data `mariadb://…` as well.
+    """
+    last = (end or dt.datetime.now(dt.UTC)).date()
+    if dataset == "platform-data":
+        from outfeed.demo_data import platform_data
+
+        url = database_url or f"sqlite:///{home() / 'demo' / 'platform-data.db'}"
+        known = platform_data.generate(url, scale=scale, days=days, end=last, seed=seed)
+        click.echo(f"{len(known.rows)} tables, {sum(known.rows.values())} rows")
+        return
     made = generate(
         database_url or f"sqlite:///{home() / 'demo' / 'platform.db'}",
         images or home() / "demo" / "images",
         sites=sites or 1,
         orders_per_day=orders_per_day,
         days=days,
-        end=(end or dt.datetime.now(dt.UTC)).date(),
+        end=last,
         seed=seed,
     )
     click.echo(f"sites: {', '.join(made.sites)}")
