@@ -7,18 +7,23 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from outfeed.connectors.base import Connector, Credentials, DestinationOptions
+from outfeed.connectors.ftp import FtpConnector, FtpOptions, over_ssh
 from outfeed.connectors.gcs import GcsConnector, GcsOptions
 from outfeed.connectors.local import LocalConnector, LocalOptions
 from outfeed.connectors.s3 import S3Connector, S3Options
 from outfeed.connectors.sftp import SftpConnector, SftpOptions
 
 CONNECTORS: dict[str, type[Connector]] = {
-    connector.type: connector for connector in (GcsConnector, LocalConnector, S3Connector, SftpConnector)
+    connector.type: connector
+    for connector in (FtpConnector, GcsConnector, LocalConnector, S3Connector, SftpConnector)
 }
 
 
 def _document_names(value: Any) -> Any:
-    """Accepts document 000's key `connector_type` for `type`, and its `GCP` for `gcs` (DX-015)."""
+    """Accepts document 000's key `connector_type` for `type`, and its `GCP` for `gcs` (DX-015).
+
+    Document 002's FTP on port 22 is SFTP (VI-D12).
+    """
     if not isinstance(value, dict):
         return value
     renamed = dict(value)
@@ -28,11 +33,11 @@ def _document_names(value: Any) -> Any:
     if isinstance(kind, str):
         lowered = kind.lower().removesuffix(" connector")
         renamed["type"] = {"gcp": "gcs"}.get(lowered, lowered)
-    return renamed
+    return over_ssh(renamed)
 
 
 DestinationModel = Annotated[
-    Annotated[GcsOptions | LocalOptions | S3Options | SftpOptions, Field(discriminator="type")],
+    Annotated[FtpOptions | GcsOptions | LocalOptions | S3Options | SftpOptions, Field(discriminator="type")],
     BeforeValidator(_document_names),
 ]
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
+from outfeed.connectors.addresses import bare_host, base_directory, in_uri
 from outfeed.connectors.base import (
     Capabilities,
     Check,
@@ -86,13 +87,29 @@ class SftpOptions(DestinationOptions):
     """An SFTP server, authenticated by its host key; we log in with our key pair only (D20, D21)."""
 
     type: Literal["sftp"]
-    sftp_host: str = Field(description="Host name or IP address, without a user or a port (DX-072).")
-    sftp_port: int = Field(default=22, ge=1, le=65535, description="DX-073.")
+    # The second names are those of a destination of type `ftp` that means SFTP (VI-D12).
+    sftp_host: str = Field(
+        validation_alias=AliasChoices("sftp_host", "ftp_host"),
+        description="Host name or IP address, without a user or a port (DX-072).",
+    )
+    sftp_port: int = Field(
+        default=22,
+        ge=1,
+        le=65535,
+        validation_alias=AliasChoices("sftp_port", "ftp_port"),
+        description="DX-073.",
+    )
     sftp_remote_path: str = Field(
         min_length=1,
+        validation_alias=AliasChoices("sftp_remote_path", "ftp_remote_directory"),
         description="Base directory of all files; a relative one begins at the login directory (DX-074).",
     )
-    username: str = Field(min_length=1, max_length=128, description="DX-077.")
+    username: str = Field(
+        min_length=1,
+        max_length=128,
+        validation_alias=AliasChoices("username", "ftp_username"),
+        description="DX-077.",
+    )
     host_public_key: Annotated[
         tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | tuple[str, ...])
     ] = Field(
@@ -116,20 +133,12 @@ class SftpOptions(DestinationOptions):
     @field_validator("sftp_host")
     @classmethod
     def _bare_host(cls, value: str) -> str:
-        host = value.strip().removeprefix("[").removesuffix("]").lower()
-        if not re.fullmatch(r"[a-z0-9_.:-]{1,253}", host) or (":" in host and host.count(":") < 2):
-            raise ValueError(
-                f"{value!r} is no host name; write sftp.example.com, no scheme, user, port or path"
-            )
-        return host
+        return bare_host(value, "sftp.example.com")
 
     @field_validator("sftp_remote_path")
     @classmethod
     def _normal_base(cls, value: str) -> str:
-        if re.search(r"[\x00-\x1f\\]", value) or ".." in value.split("/"):
-            raise ValueError(f"{value!r} is no base directory: '..', '\\' and control characters are refused")
-        parts = [part for part in value.split("/") if part not in ("", ".")]
-        return ("/" if value.startswith("/") else "") + "/".join(parts) or "."
+        return base_directory(value)
 
     @field_validator("username")
     @classmethod
@@ -156,10 +165,10 @@ class SftpOptions(DestinationOptions):
 
     def location(self) -> str:
         """`sftp://user@host:port/base`; a base relative to the login directory begins with `/~/`."""
-        host = f"[{self.sftp_host}]" if ":" in self.sftp_host else self.sftp_host
         base = self.sftp_remote_path
         absolute = base if base.startswith("/") else f"/~/{base}"
-        return f"sftp://{quote(self.username, safe='')}@{host}:{self.sftp_port}{quote(absolute)}"
+        user = quote(self.username, safe="")
+        return f"sftp://{user}@{in_uri(self.sftp_host)}:{self.sftp_port}{quote(absolute)}"
 
     def warning(self) -> str | None:
         """Each receipt says when nobody has vouched for the server's identity (D20)."""
