@@ -24,18 +24,19 @@ from typing import Any
 from upath import UPath
 
 from benchmarks.report import Report, arguments, emit, environment, ratios, row
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.work_orders import WorkOrdersConfig
 from outfeed.connectors.base import Credentials
 from outfeed.contracts import Contract
 from outfeed.datasets import dataset_folder
 from outfeed.demo_data import demo_sites, generate
 from outfeed.ledger import Ledger
 from outfeed.plan import Reason
+from outfeed.planning import RunRequest
 from outfeed.sources import open_source
 from outfeed.staging import Staging
 from outfeed.steps.context import RunContext
 from outfeed.steps.extract import extract
-from outfeed.steps.start import RunRequest, start
+from outfeed.steps.start import start
 from outfeed.steps.validate import validate
 from outfeed.windows import Window
 from tests.servers.postgres import PostgresServer, postgres_server
@@ -239,7 +240,8 @@ def planned(scratch: Path, images: bool) -> RunContext:
     ledger = Ledger(f"sqlite:///{scratch / 'ledger.db'}")
     ledger.migrate()
     staging = Staging(UPath(scratch / "staging"), "1")
-    request = RunRequest("bench", Window(midnight, midnight + dt.timedelta(days=5)), "run", Reason.MANUAL)
+    window = Window(midnight, midnight + dt.timedelta(days=5))
+    request = RunRequest("bench", config.all_schedules()[0], window, "run", Reason.MANUAL)
     plan = start(
         request, config=config, config_file="bench.yaml", staging=staging, ledger=ledger, attempt="1"
     )

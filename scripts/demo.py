@@ -15,7 +15,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from outfeed.config.load import load_config
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.work_orders import WorkOrdersConfig
 from outfeed.demo_data import generate
 from outfeed.ledger import Ledger
 from outfeed.windows import Window, format_instant

@@ -17,7 +17,8 @@ import orjson
 from outfeed import __version__
 from outfeed.connectors.base import FilenameStyle
 from outfeed.ledger.records import FileRecord, FileState
-from outfeed.plan import Plan, window_name
+from outfeed.plan import Plan
+from outfeed.planning.work_orders import window_name
 from outfeed.windows import format_instant
 
 #: Readers must ignore fields that they do not know; this grows only when one changes its meaning.
@@ -28,6 +29,9 @@ IMAGES = "IMAGES"
 CHECKSUMS = "SHA256SUMS"
 MARKER = "_SUCCESS"
 
+#: What a manifest calls the subject of a file, and those of all files.
+_SUBJECTS = {"site": ("site_id", "sites"), "entity": ("entity", "entities")}
+
 _NAMESPACE = uuid.UUID("7c1f2a52-9d0e-5b1a-8f43-0a6f3d3c9e10")
 
 
@@ -36,27 +40,26 @@ class DeliveredData:
     """One data file as the customer finds it."""
 
     part: str
-    site_id: str
+    subject: str
+    media_type: str
+    compression: str | None
     record: FileRecord
     rejected: int
     unchanged: bool
+    #: What only this kind of file has: columns, dialect, late rows.
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def delivery_folder(plan: Plan, style: FilenameStyle, revision: int) -> str:
     """Folder of a delivery's own files, below the destination's base."""
     suffix = "" if revision == 1 else f"__r{revision}"
-    return f"_outfeed/{export_type(plan)}/{window_name(plan.window, style)}{suffix}"
-
-
-def export_type(plan: Plan) -> str:
-    """The mode that all parts of a plan share, which names the delivery."""
-    return plan.parts[0].mode
+    return f"_outfeed/{plan.delivery}/{window_name(plan.window, style)}{suffix}"
 
 
 def delivery_id(plan: Plan, location: str, revision: int) -> str:
     """An id that the same delivery always has."""
     bounds = (format_instant(plan.start), format_instant(plan.end))
-    name = "\n".join([plan.customer, location, export_type(plan), *bounds, str(revision)])
+    name = "\n".join([plan.customer, location, plan.delivery, *bounds, str(revision)])
     return str(uuid.uuid5(_NAMESPACE, name))
 
 
@@ -67,23 +70,25 @@ def manifest_bytes(
     revision: int,
     data: Iterable[DeliveredData],
     images: dict[str, int],
-    schema: dict[str, str],
+    schema: dict[str, str] | None,
     atomicity: str,
 ) -> bytes:
     """The manifest: one JSON document (fields: docs/delivery.md).
 
     Args:
         images: counts `delivered` and `missing`, and `bytes`.
-        schema: id and sha256 of the JSON Schema that every row obeys.
+        schema: id and sha256 of the JSON Schema that every row obeys; None for tables.
         atomicity: how files become visible at this destination.
     """
-    files = [_file_entry(item) for item in sorted(data, key=lambda item: item.record.path)]
+    config = plan.customer_config()
+    ordered = sorted(data, key=lambda item: item.record.path)
+    files = [_file_entry(item, _SUBJECTS[config.subject][0]) for item in ordered]
     document: dict[str, Any] = {
         "manifest_version": MANIFEST_VERSION,
         "delivery_id": delivery_id(plan, location, revision),
         "customer": plan.customer,
         "dataset": plan.parts[0].dataset,
-        "export_type": export_type(plan),
+        "export_type": plan.delivery,
         "reason": str(plan.reason),
         "window": {
             "start": format_instant(plan.start),
@@ -95,7 +100,10 @@ def manifest_bytes(
         "supersedes": delivery_id(plan, location, revision - 1) if revision > 1 else None,
         "schema": schema,
         "atomicity": atomicity,
-        "sites": sorted({item["site_id"] for item in files} | {part.site_id for part in plan.parts}),
+        _SUBJECTS[config.subject][1]: sorted(
+            {item.subject for item in ordered} | {part.subject for part in plan.parts}
+        ),
+        "omitted": plan.omitted,
         "files": files,
         "images": images,
         "totals": {
@@ -109,14 +117,14 @@ def manifest_bytes(
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _file_entry(item: DeliveredData) -> dict[str, Any]:
+def _file_entry(item: DeliveredData, subject: str) -> dict[str, Any]:
     record = item.record
     return {
         "path": record.path,
         "part": item.part,
-        "site_id": item.site_id,
-        "media_type": "application/x-ndjson",
-        "compression": None,
+        subject: item.subject,
+        "media_type": item.media_type,
+        "compression": item.compression,
         "encryption": None,
         "rows": record.rows or 0,
         "bytes": record.bytes or 0,
@@ -125,6 +133,7 @@ def _file_entry(item: DeliveredData) -> dict[str, Any]:
         "revision": record.revision,
         "supersedes": record.supersedes,
         "unchanged": item.unchanged,
+        **item.details,
     }
 
 

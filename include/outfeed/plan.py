@@ -1,34 +1,27 @@
-"""Config plus window gives an immutable plan: parts, groups, names and destinations.
+"""The immutable plan of a run: parts, groups, names and destinations.
 
 The first task of a run writes the plan to staging; later tasks read only the plan, so that an edit of
-the YAML in mid-run changes nothing. The same config and window give the same plan (XX-02).
+the YAML in mid-run changes nothing.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
-from uuid import UUID
+from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from outfeed.config.models import MAX_SPAN_DAYS, CustomerConfig, WorkOrdersConfig, config_model
+from outfeed.config.csv_options import CsvOptions
+from outfeed.config.kinds import config_model
+from outfeed.config.models import CustomerConfig
 from outfeed.connectors import DestinationModel
 from outfeed.connectors.base import FilenameStyle
-from outfeed.errors import Action, ConfigError
+from outfeed.errors import ConfigError
+from outfeed.formats.compression import Compression
 from outfeed.windows import Window
-
-#: Mapped tasks per step: a task is worth having when it does much work (design §2).
-MAX_GROUPS = 8
-#: What makes a group worth its three tasks, which cost about a second: bytes of records. Each part costs
-#: `_PART` of them besides; with images, which are looked up one by one, a byte of records costs more.
-_GROUP_WORTH = 64 << 20
-_PART = 1 << 20
-_WITH_IMAGES = 16
 
 
 class Reason(StrEnum):
@@ -46,31 +39,63 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TableRead(Frozen):
+    """What a relational source must know to read an entity."""
+
+    table: str
+    key: tuple[str, ...]
+    clock: tuple[str, ...]
+    columns: tuple[str, ...]
+    never: tuple[str, ...]
+    csv: CsvOptions
+    format: Literal["csv", "parquet"]
+    compression: Compression
+    #: What the source called its state when the previous delta was read: rows that it did not show are late.
+    seen: str | None = None
+    late_days: int = 0
+
+
 class Part(Frozen):
-    """The unit of work: one dataset × one site × one mode × the run's window."""
+    """The unit of work: one dataset × one site or entity × one mode × the run's window."""
 
     key: str
     dataset: str
     mode: str
-    site_id: str
+    #: The site or entity.
+    subject: str
     start: dt.datetime
     end: dt.datetime
+    #: Path of the file below the destination's base, without revision and extension.
+    stems: dict[FilenameStyle, str]
+    extension: str
+    media_type: str
+    compression: Compression = Compression.NONE
     #: Whether any destination of the run wants the images.
-    images: bool
+    images: bool = False
+    #: Whether a sidecar with the md5 belongs to the file (VI-C08).
+    md5: bool = False
+    table: TableRead | None = None
 
     @property
     def window(self) -> Window:
         """The run's window."""
         return Window(self.start, self.end)
 
+    @property
+    def content_type(self) -> str:
+        """Of the file as it is stored."""
+        if self.compression is Compression.NONE:
+            return self.media_type
+        return f"application/{self.compression}"
+
     def data_path(self, style: FilenameStyle, revision: int = 1) -> str:
-        """`<site>/data/<export type>/<from>_<to>.json`, from revision 2 on with `__r<n>` (DX-064, D27)."""
+        """Where the file lies; from revision 2 on with `__r<n>` (DX-064, D27, VI-C11)."""
         suffix = "" if revision == 1 else f"__r{revision}"
-        return f"{self.site_id}/data/{self.mode}/{window_name(self.window, style)}{suffix}.json"
+        return f"{self.stems[style]}{suffix}{self.extension}"
 
     def image_path(self, name: str) -> str:
         """`<site>/inputs/<input id><file extension>` (DX-067)."""
-        return f"{self.site_id}/inputs/{name}"
+        return f"{self.subject}/inputs/{name}"
 
 
 class Plan(Frozen):
@@ -79,9 +104,13 @@ class Plan(Frozen):
     customer: str
     run_id: str
     reason: Reason
+    #: What deliveries of this kind are announced as: the export type, or the dataset and its schedule.
+    delivery: str
     start: dt.datetime
     end: dt.datetime
     parts: tuple[Part, ...]
+    #: What was asked for and can't be delivered, with the reason.
+    omitted: dict[str, str]
     #: Keys of the parts that one mapped task works on.
     groups: tuple[tuple[str, ...], ...]
     #: Names of the destinations of this run.
@@ -118,120 +147,3 @@ class Plan(Frozen):
     def config_sha256(self) -> str:
         """Digest of the resolved configuration, for the ledger."""
         return hashlib.sha256(orjson.dumps(self.config, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def window_name(window: Window, style: FilenameStyle) -> str:
-    """`<from>_<to>` in UTC, as document 000 writes it or without colons (DX-065, §5.4)."""
-    pattern = "%Y-%m-%d_%H:%M:%S" if style is FilenameStyle.DEEPOMATIC else "%Y-%m-%dT%H%M%SZ"
-    return f"{window.start.strftime(pattern)}_{window.end.strftime(pattern)}"
-
-
-def make_plan(
-    *,
-    customer: str,
-    config: WorkOrdersConfig,
-    window: Window,
-    run_id: str,
-    reason: Reason,
-    sites: Sequence[str] = (),
-    destinations: Sequence[str] = (),
-    weights: Mapping[str, int] | None = None,
-) -> Plan:
-    """The plan of one run.
-
-    Args:
-        sites: site ids to export; empty means all of the config.
-        destinations: names of destinations; empty means all of the config.
-        weights: bytes by part key in earlier runs, to balance the groups.
-
-    Raises:
-        ConfigError: for a site or destination that the config does not name, or a window that is too long.
-    """
-    if window.span > dt.timedelta(days=MAX_SPAN_DAYS, hours=1):
-        raise ConfigError(
-            f"the window {window} spans {window.span.days} days, more than the {MAX_SPAN_DAYS} allowed",
-            action=Action.OPERATOR,
-            remedy="start a backfill instead, it delivers one file per interval",
-        )
-    chosen_sites = _choose("site", sites, [str(site) for site in config.site_id])
-    chosen = _choose("destination", destinations, [d.name for d in config.destinations])
-    images = config.source.images_uri is not None and any(
-        d.export_images for d in config.destinations if d.name in chosen
-    )
-    parts = tuple(
-        Part(
-            key=f"{config.export_type}/{site}",
-            dataset=config.type,
-            mode=config.export_type,
-            site_id=site,
-            start=window.start,
-            end=window.end,
-            images=images,
-        )
-        for site in chosen_sites
-    )
-    known = weights or {}
-    limit = _worthwhile(parts, known) if _is_regular(config, window) else MAX_GROUPS
-    return Plan(
-        customer=customer,
-        run_id=run_id,
-        reason=reason,
-        start=window.start,
-        end=window.end,
-        parts=parts,
-        groups=balance([part.key for part in parts], known, limit),
-        destinations=tuple(chosen),
-        config=config.model_dump(mode="json"),
-    )
-
-
-def _is_regular(config: WorkOrdersConfig, window: Window) -> bool:
-    """Whether the window is one of the schedule's: then it is about as large as the last one."""
-    rule = config.rule
-    return (
-        rule is not None and rule.is_boundary(window.start) and rule.window_starting(window.start) == window
-    )
-
-
-def _worthwhile(parts: Sequence[Part], weights: Mapping[str, int]) -> int:
-    """How many groups parts are worth that were small before; all of them, if nobody knows."""
-    if any(part.key not in weights for part in parts):
-        return MAX_GROUPS
-    cost = sum(_PART + weights[part.key] * (_WITH_IMAGES if part.images else 1) for part in parts)
-    return min(MAX_GROUPS, 1 + cost // _GROUP_WORTH)
-
-
-def balance(
-    keys: Sequence[str], weights: Mapping[str, int], limit: int = MAX_GROUPS
-) -> tuple[tuple[str, ...], ...]:
-    """Splits parts into at most `limit` groups of about the same weight, largest parts first."""
-    known = sorted(weights.values())
-    default = known[len(known) // 2] if known else 1
-    loads = [0] * min(limit, len(keys))
-    groups: list[list[str]] = [[] for _ in loads]
-    for key in sorted(keys, key=lambda key: (-weights.get(key, default), key)):
-        lightest = loads.index(min(loads))
-        groups[lightest].append(key)
-        loads[lightest] += max(1, weights.get(key, default))
-    return tuple(tuple(sorted(group)) for group in groups)
-
-
-def _choose(kind: str, wanted: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The wanted names in the config's order; all of them if none is named."""
-    unknown = [name for name in wanted if _canonical(name) not in known]
-    if unknown:
-        raise ConfigError(
-            f"{kind} {unknown[0]!r} is not in this customer's configuration",
-            action=Action.OPERATOR,
-            remedy=f"choose among: {', '.join(known)}",
-        )
-    chosen = {_canonical(name) for name in wanted}
-    return [name for name in known if not chosen or name in chosen]
-
-
-def _canonical(name: str) -> str:
-    """A UUID in its usual form; any other name as it is."""
-    try:
-        return str(UUID(name))
-    except ValueError:
-        return name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, Protocol, cast
 
 import orjson
@@ -65,6 +66,11 @@ class Staging:
         # Files of object stores lack half of a file's methods, such as readlines with a limit.
         return stream if _is_local(target) else io.BufferedReader(cast("Any", stream), _BUFFER_SIZE)
 
+    def open_chain(self, relatives: Sequence[str]) -> BinaryIO:
+        """Opens files that a finished step named as one stream: their concatenation, in order."""
+        chained = ChainedReader(self.open_read(relative) for relative in relatives)
+        return io.BufferedReader(chained, _BUFFER_SIZE)
+
     def publish(self, step: str, part: str, result: dict[str, Any]) -> dict[str, Any]:
         """Makes `result` the outcome of a step for a part unless another try was first; gives the winner."""
         target = self.root / f"{step}/{path_component(part)}/done.json"
@@ -84,6 +90,35 @@ class Staging:
     def _read(target: Any) -> dict[str, Any]:
         loaded: dict[str, Any] = orjson.loads(target.fs.cat_file(target.path))
         return loaded
+
+
+class ChainedReader(io.RawIOBase):
+    """Streams one after the other; each is opened when the one before has ended."""
+
+    def __init__(self, streams: Iterator[BinaryIO]) -> None:
+        self._streams = streams
+        self._stream: BinaryIO | None = next(streams, None)
+
+    def readable(self) -> bool:
+        """See the base class."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See the base class."""
+        while self._stream is not None:
+            block = self._stream.read(len(buffer))
+            if block:
+                buffer[: len(block)] = block
+                return len(block)
+            self._stream.close()
+            self._stream = next(self._streams, None)
+        return 0
+
+    def close(self) -> None:
+        """See the base class."""
+        if self._stream is not None:
+            self._stream.close()
+        super().close()
 
 
 def _is_local(target: Any) -> bool:

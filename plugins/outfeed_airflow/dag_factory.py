@@ -7,11 +7,12 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup, task_group
 
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.models import CustomerConfig
+from outfeed.config.schedule import Schedule
 from outfeed_airflow.operators.base import PLAN_TASK
 from outfeed_airflow.operators.notify import NotifyOperator
 from outfeed_airflow.operators.parts import ExtractOperator, PackageOperator, ValidateOperator
-from outfeed_airflow.operators.plan import PlanOperator
+from outfeed_airflow.operators.plan import SUBJECT_PARAMS, PlanOperator
 from outfeed_airflow.operators.upload import UPLOAD_OPERATORS
 from outfeed_airflow.retries import RETRIES
 from outfeed_airflow.timetable import ExportWindowTimetable, OnceWindowTimetable
@@ -28,14 +29,19 @@ _SHORT = dt.timedelta(minutes=15)
 _LONG = dt.timedelta(hours=12)
 
 
-def build_dag(customer: str, config: WorkOrdersConfig, config_file: str) -> DAG:
-    """The customer's DAG: plan → parts (extract → validate → package, a group each) → uploads → notify.
+def build_dags(customer: str, config: CustomerConfig, config_file: str) -> list[DAG]:
+    """A DAG per schedule of the customer (VI-031).
 
     Parsing this touches no database, no network and no connection (design §7).
     """
+    return [build_dag(customer, config, schedule, config_file) for schedule in config.all_schedules()]
+
+
+def build_dag(customer: str, config: CustomerConfig, schedule: Schedule, config_file: str) -> DAG:
+    """One DAG: plan → parts (extract → validate → package, a group each) → uploads → notify."""
     with DAG(
-        dag_id=customer,
-        schedule=_schedule(config),
+        dag_id=schedule.dag_id(customer),
+        schedule=_timetable(config, schedule),
         start_date=config.first_instant,
         # A scheduler that was down for a week owes the customer seven windows. The timetable sees to that;
         # Airflow does not let a DAG without a start date say so.
@@ -45,18 +51,19 @@ def build_dag(customer: str, config: WorkOrdersConfig, config_file: str) -> DAG:
         # Work that has begun goes before new work, so that runs end and their staging can go.
         default_args={**RETRIES, "weight_rule": "upstream"},
         description=config.description or f"Export of {config.type} to {customer}",
-        doc_md=_doc(customer, config, config_file),
+        doc_md=_doc(customer, config, schedule, config_file),
         tags=[config.type, config.state],
     ) as dag:
         plan = PlanOperator(
             task_id=PLAN_TASK,
             customer=customer,
             config=config,
+            schedule=schedule,
             config_file=config_file,
             execution_timeout=_SHORT,
         )
         parts = _parts(plan, config)
-        uploads = _uploads(config)
+        uploads = _uploads(config, schedule)
         notify = NotifyOperator(
             task_id="notify",
             customer=customer,
@@ -67,22 +74,24 @@ def build_dag(customer: str, config: WorkOrdersConfig, config_file: str) -> DAG:
         plan >> uploads
         parts >> uploads >> notify
     # Each task would take a copy of the form with it, and Airflow checks each copy's schemas in each parse.
-    dag.params = _form(config)
+    dag.params = _form(config, schedule)
     return dag
 
 
-def _schedule(config: WorkOrdersConfig) -> ExportWindowTimetable | OnceWindowTimetable | None:
+def _timetable(
+    config: CustomerConfig, schedule: Schedule
+) -> ExportWindowTimetable | OnceWindowTimetable | None:
     """Only a live customer runs by itself (DX-005)."""
     if config.state == "draft":
         return None
-    if config.once_window is not None:
-        return OnceWindowTimetable(config.once_window, config.release_delay)
-    if config.rule is not None:
-        return ExportWindowTimetable(config.rule.cron, config.rule.time_zone, config.release_delay)
+    if schedule.once is not None:
+        return OnceWindowTimetable(schedule.once, config.release_delay)
+    if schedule.rule is not None:
+        return ExportWindowTimetable(schedule.rule.cron, schedule.rule.time_zone, config.release_delay)
     return None
 
 
-def _parts(plan: PlanOperator, config: WorkOrdersConfig) -> Any:
+def _parts(plan: PlanOperator, config: CustomerConfig) -> Any:
     """One mapped instance of the three steps for each group; each goes on without waiting for the others."""
 
     @task_group(group_id="parts")
@@ -105,9 +114,9 @@ def _parts(plan: PlanOperator, config: WorkOrdersConfig) -> Any:
     return parts.expand(group=plan.output)
 
 
-def _uploads(config: WorkOrdersConfig) -> TaskGroup:
+def _uploads(config: CustomerConfig, schedule: Schedule) -> TaskGroup:
     with TaskGroup("upload") as uploads:
-        for destination in config.destinations:
+        for destination in config.receivers(schedule):
             UPLOAD_OPERATORS[destination.type](
                 task_id=destination.name,
                 destination=destination.name,
@@ -118,10 +127,11 @@ def _uploads(config: WorkOrdersConfig) -> TaskGroup:
     return uploads
 
 
-def _form(config: WorkOrdersConfig) -> dict[str, Param]:
+def _form(config: CustomerConfig, schedule: Schedule) -> dict[str, Param]:
     """What a person may choose for a manual run; everything may be left as it is."""
     instant: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
     draft = config.state == "draft"
+    subjects = SUBJECT_PARAMS[config.subject]
     return {
         "window_start": Param(
             None,
@@ -132,8 +142,8 @@ def _form(config: WorkOrdersConfig) -> dict[str, Param]:
         "window_end": Param(
             None, title="Window to", description="End of the window, not included.", **instant
         ),
-        "sites": _choice("Sites", [str(site) for site in config.site_id]),
-        "destinations": _choice("Destinations", [destination.name for destination in config.destinations]),
+        subjects: _choice(subjects.capitalize(), list(config.subjects(schedule))),
+        "destinations": _choice("Destinations", [d.name for d in config.receivers(schedule)]),
         "reason": Param(
             "test" if draft else "manual",
             type="string",
@@ -156,12 +166,11 @@ def _choice(title: str, known: list[str]) -> Param:
     )
 
 
-def _doc(customer: str, config: WorkOrdersConfig, config_file: str) -> str:
+def _doc(customer: str, config: CustomerConfig, schedule: Schedule, config_file: str) -> str:
     rows = [
         f"| {d.name} | {d.type} | `{d.location()}` | {'yes' if d.export_images else 'no'} |"
-        for d in config.destinations
+        for d in config.receivers(schedule)
     ]
-    when = "once" if config.rule is None else f"`{config.rule.cron}`"
     return "\n".join(
         [
             f"# {customer}",
@@ -169,8 +178,8 @@ def _doc(customer: str, config: WorkOrdersConfig, config_file: str) -> str:
             config.description,
             "",
             f"- **State**: {config.state}",
-            f"- **Exports**: {config.export_type}, {len(config.site_id)} site(s), as {config.file_format}",
-            f"- **Windows**: {when} in {config.time_zone}, released after {config.release_delay}",
+            f"- **Exports**: {config.summary()}",
+            f"- **Windows**: `{schedule.intervals()}`, released after {config.release_delay}",
             f"- **First day**: {config.start_date or 'when it went live'}",
             f"- **Source**: connection `{config.source.connection}`",
             f"- **File**: `{config_file}`",

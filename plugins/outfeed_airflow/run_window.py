@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.models import CustomerConfig
+from outfeed.config.schedule import Schedule
 from outfeed.errors import Action, ConfigError
 from outfeed.plan import Reason
 from outfeed.windows import Window, parse_instant
@@ -19,7 +20,9 @@ def run_reason(dag_run: Any, params: Mapping[str, Any]) -> Reason:
     return kinds.get(dag_run.run_type.value) or Reason(params["reason"])
 
 
-def run_window(config: WorkOrdersConfig, dag_run: Any, params: Mapping[str, Any], now: dt.datetime) -> Window:
+def run_window(
+    config: CustomerConfig, schedule: Schedule, dag_run: Any, params: Mapping[str, Any], now: dt.datetime
+) -> Window:
     """The window of a run: always one that has ended, for whatever way the run was started (design §3).
 
     A scheduled or backfill run has its data interval. A manual run has the window of its form, else the
@@ -28,7 +31,9 @@ def run_window(config: WorkOrdersConfig, dag_run: Any, params: Mapping[str, Any]
     Raises:
         ConfigError: half a window, an empty one, or one that has not ended.
     """
-    window = _asked_window(dag_run, params) or _interval(dag_run) or _last_window(config, dag_run, now)
+    window = _asked_window(dag_run, params)
+    if window is None:
+        window = config.window(_interval(dag_run) or _last_interval(schedule, dag_run, now))
     if window.end > now:
         raise ConfigError(
             f"the window {window} has not ended",
@@ -57,10 +62,9 @@ def _interval(dag_run: Any) -> Window | None:
     return Window(start, end) if start is not None and end is not None and start < end else None
 
 
-def _last_window(config: WorkOrdersConfig, dag_run: Any, now: dt.datetime) -> Window:
-    if config.once_window is not None:
-        return config.once_window
-    rule = config.rule
-    if rule is None:
+def _last_interval(schedule: Schedule, dag_run: Any, now: dt.datetime) -> Window:
+    if schedule.once is not None:
+        return schedule.once
+    if schedule.rule is None:
         raise ConfigError("the configuration has neither windows nor a window")
-    return window_at(rule, dag_run.logical_date or dag_run.run_after, now)
+    return window_at(schedule.rule, dag_run.logical_date or dag_run.run_after, now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import airflow.utils.file as airflow_files
 from airflow.dag_processing.importers import (
@@ -25,14 +25,12 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
-    from outfeed.config.models import WorkOrdersConfig
-
 #: Folder in a DAG bundle whose YAML files are customers.
 CUSTOMERS_FOLDER = "customers"
 
 
 class CustomerYamlImporter(AbstractDagImporter):
-    """One file, one customer, one DAG, one import error: a broken file touches no other (design §4, §7)."""
+    """One file, one customer, a DAG per schedule, one import error: it touches no other (design §7)."""
 
     @classmethod
     def supported_extensions(cls) -> list[str]:
@@ -52,11 +50,11 @@ class CustomerYamlImporter(AbstractDagImporter):
         bundle_name: str | None = None,
         safe_mode: bool = True,
     ) -> DagImportResult:
-        """The customer's DAG, or one error that names file, line and column; never a traceback."""
+        """The customer's DAGs, or one error that names file, line and column; never a traceback."""
         shown = self.get_relative_path(file_path, bundle_path)
         result = DagImportResult(file_path=shown)
         try:
-            dag = _customer_dag(Path(file_path), shown)
+            dags = _customer_dags(Path(file_path), shown)
         except ConfigError as error:
             # A customer's mistake must read as one; the full path means nothing to its author.
             message = str(error).replace(str(file_path), shown)
@@ -65,21 +63,21 @@ class CustomerYamlImporter(AbstractDagImporter):
             message = f"{shown}: {type(error).__name__}: {error}"
             result.errors.append(DagImportError(file_path=shown, message=message))
         else:
-            dag.fileloc, dag.relative_fileloc = str(file_path), shown
-            result.dags.append(dag)
+            for dag in dags:
+                dag.fileloc, dag.relative_fileloc = str(file_path), shown
+            result.dags.extend(dags)
         return result
 
 
-def _customer_dag(path: Path, shown: str) -> DAG:
+def _customer_dags(path: Path, shown: str) -> list[DAG]:
     from outfeed.config.load import load_config
-    from outfeed_airflow.dag_factory import build_dag
+    from outfeed_airflow.dag_factory import build_dags
 
     if path.suffix != ".yaml":
         raise ConfigError(
             "a customer's file must end in .yaml", where=shown, remedy=f"rename it to {path.stem}.yaml"
         )
-    # The only kind of configuration so far.
-    return build_dag(path.stem, cast("WorkOrdersConfig", load_config(path)), shown)
+    return build_dags(path.stem, load_config(path), shown)
 
 
 def install() -> None:

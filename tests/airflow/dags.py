@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.work_orders import WorkOrdersConfig
 from tests.airflow.conftest import LOCAL
 
 
@@ -31,7 +31,8 @@ def dag_of(**changes: Any) -> Any:
     """The DAG of `config(**changes)`, as its author's process has it."""
     from outfeed_airflow.dag_factory import build_dag
 
-    return build_dag("acme", config(**changes), "customers/acme.yaml")
+    made = config(**changes)
+    return build_dag("acme", made, made.all_schedules()[0], "customers/acme.yaml")
 
 
 def stored(dag: Any) -> Any:

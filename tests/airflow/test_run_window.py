@@ -37,7 +37,8 @@ def _run(kind: str, window: Window | None = None, **values: Any) -> Any:
 def _window(dag_run: Any, params: dict[str, Any] = NOTHING, **changes: Any) -> Window:
     from outfeed_airflow.run_window import run_window
 
-    return run_window(config(**changes), dag_run, params, NOW)
+    made = config(**changes)
+    return run_window(made, made.all_schedules()[0], dag_run, params, NOW)
 
 
 @pytest.mark.parametrize("kind", ["scheduled", "backfill"])

@@ -23,17 +23,18 @@ import orjson
 from upath import UPath
 
 from outfeed.config.load import load_config
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.work_orders import WorkOrdersConfig
 from outfeed.connectors.base import Credentials
 from outfeed.ledger import Ledger
 from outfeed.plan import Plan, Reason
+from outfeed.planning import RunRequest
 from outfeed.sources import open_source
 from outfeed.staging import Staging
 from outfeed.steps.context import RunContext
 from outfeed.steps.extract import extract
 from outfeed.steps.notify import Message, notify
 from outfeed.steps.package import package
-from outfeed.steps.start import RunRequest, read_plan, start
+from outfeed.steps.start import read_plan, start
 from outfeed.steps.upload import upload
 from outfeed.steps.validate import validate
 from outfeed.windows import Window, parse_instant
@@ -90,7 +91,13 @@ class Process:
         assert isinstance(config, WorkOrdersConfig)
         window = Window(*map(parse_instant, self.request["window"]))
         start(
-            RunRequest(self.request["customer"], window, "run", Reason(self.request["reason"])),
+            RunRequest(
+                self.request["customer"],
+                config.all_schedules()[0],
+                window,
+                "run",
+                Reason(self.request["reason"]),
+            ),
             config=config,
             config_file=str(file),
             staging=self.staging,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from outfeed.connectors.base import Credentials
+from outfeed.connectors.base import Credentials, FilenameStyle
 from outfeed.demo_data.database import open_database
 from outfeed.plan import Part
 from outfeed.sources import open_source
@@ -50,9 +50,12 @@ def make_part(
         key=f"{mode}/{site_id}",
         dataset="work-orders",
         mode=mode,
-        site_id=site_id,
+        subject=site_id,
         start=start,
         end=end,
+        stems=dict.fromkeys(FilenameStyle, f"{site_id}/data/{mode}/window"),
+        extension=".json",
+        media_type="application/x-ndjson",
         images=images,
     )
 

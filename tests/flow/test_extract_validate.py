@@ -161,7 +161,7 @@ def test_a_night_of_demo_data_is_read_checked_and_accounted_for(
         first, second = night.result("extract", site), night.result("validate", site)
         read = b"".join(night.staged(segment) for segment in first["segments"]).splitlines(keepends=True)
         good = [line for line in read if is_good(line)]
-        content = night.staged(second["records"])
+        content = night.staged(second["segments"][0])
         assert content == b"".join(good)
         assert second["rows"] == len(good)
         assert second["bytes"] == len(content)
@@ -187,7 +187,7 @@ def test_a_night_of_demo_data_is_read_checked_and_accounted_for(
     noticed = night.result("validate")["noticed"]
     assert noticed["data_conformity level 'notice' is not error, information or warning"] == sum(
         line.count(b'"level":"notice"')
-        for line in night.staged(night.result("validate")["records"]).splitlines()
+        for line in night.staged(night.result("validate")["segments"][0]).splitlines()
     )
     assert [child for child in psutil.Process().children() if child not in before] == []
 
@@ -231,7 +231,7 @@ def check_images(night: Night, first: dict[str, Any], second: dict[str, Any], go
 
 def test_an_empty_window_gives_an_empty_file(night: Night) -> None:
     done = night.both()
-    assert night.staged(done["records"]) == b""
+    assert night.staged(done["segments"][0]) == b""
     assert (done["rows"], done["bytes"], done["rejected"], done["quarantine"]) == (0, 0, 0, None)
     assert done["sha256"] == hashlib.sha256(b"").hexdigest()
     assert night.part().state is RunState.COMPLETE
@@ -270,7 +270,7 @@ class Failing(WorkOrdersSource):
     error: Exception = TransientError("the database went away")
 
     def extract(self, part: Part, open_staged: OpenStaged, progress: Progress) -> Extracted:
-        if part.site_id == SITE:
+        if part.subject == SITE:
             open_staged("half.jsonl")[1].close()
             raise self.error
         return super().extract(part, open_staged, progress)
@@ -377,7 +377,7 @@ def test_bad_records_go_to_quarantine_with_their_reasons(night: Night) -> None:
     night.platform.input(night.platform.item(order), None)
     add_order(night, 6)
     done = night.both()
-    assert [record["name"] for record in night.lines(done["records"])] == ["order 1", "order 6"]
+    assert [record["name"] for record in night.lines(done["segments"][0])] == ["order 1", "order 6"]
     quarantined = {json.loads(entry["record"])["name"]: entry for entry in night.lines(done["quarantine"])}
     job = "/work_items/0/input/0/job_conformity/0"
     kinds = '"null", "boolean", "number", "string"'
@@ -417,7 +417,7 @@ def test_another_sites_record_is_never_delivered(
     add_order(night, 2, site=OTHER_SITE)
     night.platform.order(uuid(3), updated=NOON, site_id=None)
     done = night.both()
-    assert [record["id"] for record in night.lines(done["records"])] == [uuid(1)]
+    assert [record["id"] for record in night.lines(done["segments"][0])] == [uuid(1)]
     assert done["reasons"] == {
         "/site_id: is another site than the one that was exported": 1,
         "/site_id: is null, so the record has no folder": 1,
@@ -498,7 +498,7 @@ class Deadly(WorkOrderInspector):
 def test_a_worker_that_dies_fails_the_part(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     before = psutil.Process().children()
     monkeypatch.setattr(record_check, "_WORTH_WORKERS", IN_WORKERS)
-    monkeypatch.setattr(WorkOrdersSource, "inspector", lambda self, part: Deadly(part.site_id))
+    monkeypatch.setattr(WorkOrdersSource, "inspector", lambda self, part: Deadly(part.subject))
     add_order(night, 1)
     night.extract()
     with pytest.raises(TransientError, match="ended with code -9"):

@@ -13,14 +13,15 @@ from typing import Any
 import orjson
 from upath import UPath
 
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.work_orders import WorkOrdersConfig
 from outfeed.connectors.base import Credentials
 from outfeed.ledger import Ledger
 from outfeed.ledger.records import PartRecord, RunState
 from outfeed.plan import Part, Reason
+from outfeed.planning import RunRequest
 from outfeed.staging import Staging
 from outfeed.steps.context import RunContext
-from outfeed.steps.start import RunRequest, start
+from outfeed.steps.start import start
 from outfeed.steps.upload import upload
 from outfeed.windows import Window
 
@@ -67,7 +68,7 @@ class World:
         run_id = f"run-{self.runs}"
         staging = Staging(UPath(self.home / "staging" / run_id), "1-first")
         plan = start(
-            RunRequest("acme", window, run_id, reason, **request),
+            RunRequest("acme", self.config.all_schedules()[0], window, run_id, reason, **request),
             config=self.config,
             config_file="dags/customers/acme.yaml",
             staging=staging,
@@ -83,9 +84,9 @@ class World:
         """Publishes packages as the first three steps would: by site, lines and image names."""
         fence = run.begin("package", "group-0")
         for part in run.plan.parts:
-            if part.site_id in records:
-                self._package(run, part, records[part.site_id], (images or {}).get(part.site_id, ()))
-                rows = records[part.site_id].count(b"\n")
+            if part.subject in records:
+                self._package(run, part, records[part.subject], (images or {}).get(part.subject, ()))
+                rows = records[part.subject].count(b"\n")
                 record = PartRecord(
                     part.key, RunState.COMPLETE, rows_read=rows, rows_valid=rows, rows_rejected=0
                 )
@@ -106,13 +107,14 @@ class World:
                     state = "present" if present else "missing"
                     stream.write(orjson.dumps({"name": name, "state": state, "bytes": size}) + b"\n")
         result = {
-            "records": relative,
+            "segments": [relative],
             "wanted": bool(lines) or run.plan.config["empty_window"] == "file",
             "rows": lines.count(b"\n"),
             "bytes": len(lines),
             "sha256": hashlib.sha256(lines).hexdigest(),
             "rejected": 0,
             "images": listed,
+            "details": {},
         }
         run.staging.publish("package", part.key, result)
 

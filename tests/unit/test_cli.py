@@ -171,7 +171,7 @@ def test_plan_shows_windows_parts_and_paths(project: Path) -> None:
     first, second = SITES
     states = "work-orders-states"
     assert result.output.splitlines()[:19] == [
-        "acme: work-orders-states, daily in Europe/Paris, draft",
+        "acme: work-orders-states, 2 site(s), as json, 0 0 * * * Europe/Paris, draft",
         "",
         "window [2026-03-28T23:00:00Z, 2026-03-29T22:00:00Z), due 2026-03-29T22:10:00Z",
         "  local: 2026-03-29 00:00 to 2026-03-30 00:00",

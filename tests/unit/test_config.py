@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from outfeed.config.advice import advice
 from outfeed.config.document import Document
 from outfeed.config.load import customer_name, load_config, parse_config, parse_document
-from outfeed.config.models import MAX_SPAN_DAYS, WorkOrdersConfig
+from outfeed.config.models import MAX_SPAN_DAYS
 from outfeed.config.problems import InvalidConfigError
 from outfeed.config.schema import json_schema
+from outfeed.config.work_orders import WorkOrdersConfig
 from outfeed.connectors.base import FilenameStyle
 from outfeed.errors import ConfigError
 
@@ -189,7 +190,7 @@ def test_connectors_go_by_their_type() -> None:
 
 def test_an_unknown_connector_is_refused_with_the_known_ones() -> None:
     # DX-015 DX-043 D26
-    known = "; the known ones are gcs, local, s3, sftp"
+    known = "; the known ones are ftp, gcs, local, s3, sftp"
     assert refused_destination({"name": "mail", "type": "email", "emails": ["bi@acme.example"]}) == [
         f"unknown type 'email'{known}"
     ]
@@ -198,14 +199,16 @@ def test_an_unknown_connector_is_refused_with_the_known_ones() -> None:
     ]
     assert refused_destination(SFTP, type="stfp") == [f"unknown type 'stfp'{known} (did you mean 'sftp'?)"]
     assert refused_destination({"name": "mail"}) == [
-        "the key 'type' is missing in item 1 of 'destinations' (known: gcs, local, s3, sftp)"
+        "the key 'type' is missing in item 1 of 'destinations' (known: ftp, gcs, local, s3, sftp)"
     ]
 
 
 def test_the_keys_of_another_connector_are_refused() -> None:
     # DX-016
     (problem,) = refused_destination(LOCAL, sftp_host="sftp.acme.example")
-    assert problem.startswith("unknown key 'sftp_host' (known: export_images, filename_style, name, parallel")
+    assert problem.startswith(
+        "unknown key 'sftp_host' (known: delivery, export_images, filename_style, name, parallel"
+    )
     (problem,) = refused_destination(GCS, sftp_port=22)
     assert problem.startswith("unknown key 'sftp_port'")
     (problem,) = refused_destination(SFTP, storage_uri="gs://acme-exports/x")
@@ -464,7 +467,7 @@ destinations:
         "acme.yaml:2:11: interval: 'hourly' is not 'once', 'daily', 'weekly' or 'monthly'",
         "acme.yaml:5:1: unknown key 'sourc' (did you mean 'source'?)",
         "acme.yaml:11:5: unknown key 'filename_stile' (did you mean 'filename_style'?)",
-        "acme.yaml:13:11: unknown type 'localhost'; the known ones are gcs, local, s3, sftp"
+        "acme.yaml:13:11: unknown type 'localhost'; the known ones are ftp, gcs, local, s3, sftp"
         " (did you mean 'local'?)",
     ]
 
@@ -487,15 +490,15 @@ def _error(text: str) -> InvalidConfigError:
         ("", 1, 1, "the file is empty"),
         ("# only a comment\n", 1, 1, "the file is empty"),
         ("- a\n- b\n", 1, 1, "a customer's file is a list of 'key: value' lines, and this is not"),
-        ("interval: daily\n", 1, 1, "the key 'type' is missing (known: work-orders)"),
+        ("interval: daily\n", 1, 1, "the key 'type' is missing (known: work-orders, platform-data)"),
         ("typ: work-orders\n", 1, 1, "unknown key 'typ' (did you mean 'type'?)"),
         (
             "a: 1\ntype: workorders\n",
             2,
             7,
-            "unknown type 'workorders'; the known ones are work-orders (did you mean 'work-orders'?)",
+            "the known ones are platform-data, work-orders (did you mean 'work-orders'?)",
         ),
-        ("type: [work-orders]\n", 1, 1, "unknown type \"['work-orders']\"; the known ones are work-orders"),
+        ("type: [work-orders]\n", 1, 1, "the known ones are platform-data, work-orders"),
         ("type: work-orders\n\ttab: x\n", 2, 1, "found a tab character that violates indentation"),
         ("type: work-orders\n---\ntype: work-orders\n", 2, 1, "but found another document"),
         ("type: work-orders\ntype: work-orders\n", 2, 1, "the key 'type' stands here twice, first in line 1"),

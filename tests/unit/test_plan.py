@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from outfeed.config.models import MAX_SPAN_DAYS, WorkOrdersConfig
+from outfeed.config.models import MAX_SPAN_DAYS
+from outfeed.config.work_orders import WorkOrdersConfig
 from outfeed.connectors.base import FilenameStyle
 from outfeed.errors import Action, ConfigError
-from outfeed.plan import MAX_GROUPS, Plan, Reason, balance, make_plan, window_name
+from outfeed.plan import Plan, Reason
+from outfeed.planning import History, RunRequest, make_plan
+from outfeed.planning.groups import MAX_GROUPS, balance
+from outfeed.planning.work_orders import window_name
 from outfeed.windows import Window, parse_instant
 
 SITE = "433a60f6-9756-473e-b1e9-9e89e24bb787"
@@ -46,7 +50,10 @@ def plan(**changes: Any) -> Plan:
         "run_id": "scheduled__2025-03-17",
         "reason": Reason.SCHEDULED,
     }
-    return make_plan(**base | changes)
+    values = base | changes
+    made, weights = values.pop("config"), values.pop("weights", {})
+    request = RunRequest(schedule=made.all_schedules()[0], **values)
+    return make_plan(made, request, History(weights=weights))
 
 
 def test_data_lies_where_document_000_says() -> None:
@@ -114,15 +121,15 @@ def test_names_sort_like_windows(second: int, later: int, style: FilenameStyle) 
 def test_a_part_for_each_site() -> None:
     # DX-054 DX-103 D29
     parts = plan().parts
-    assert [(part.key, part.site_id, part.mode, part.window) for part in parts] == [
+    assert [(part.key, part.subject, part.mode, part.window) for part in parts] == [
         (f"{STATES}/{SITE}", SITE, STATES, DAY),
         (f"{STATES}/{OTHER}", OTHER, STATES, DAY),
     ]
 
 
 def test_sites_and_destinations_can_be_chosen() -> None:
-    chosen = plan(sites=[OTHER.upper()], destinations=["archive"])
-    assert [part.site_id for part in chosen.parts] == [OTHER]
+    chosen = plan(subjects=[OTHER.upper()], destinations=["archive"])
+    assert [part.subject for part in chosen.parts] == [OTHER]
     assert chosen.destinations == ("archive",)
     assert chosen.destination("archive").name == "archive"
     # The order is the configuration's, whatever the request's.
@@ -131,7 +138,7 @@ def test_sites_and_destinations_can_be_chosen() -> None:
 
 def test_an_unknown_site_or_destination_is_the_operators_mistake() -> None:
     # XX-07
-    for wrong, known in (("sites", SITE), ("destinations", "bucket")):
+    for wrong, known in (("subjects", SITE), ("destinations", "bucket")):
         with pytest.raises(ConfigError, match="is not in this customer's configuration") as caught:
             plan(**{wrong: ["9d1f6c1e-7a35-4c52-8f0b-2b6a4e0d7c21"]})
         assert caught.value.action is Action.OPERATOR

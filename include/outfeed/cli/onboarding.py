@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from outfeed.cli.project import load_customer
-from outfeed.config.models import WorkOrdersConfig
-from outfeed.connectors.base import DestinationOptions, FilenameStyle, OurSide
+from outfeed.config.models import CustomerConfig
+from outfeed.config.schedule import Schedule
+from outfeed.connectors.base import DestinationOptions, OurSide
 from outfeed.errors import Action, ConfigError
 from outfeed.windows import Window, parse_instant
 
@@ -104,11 +106,12 @@ def _no_key(path: Path, what: str) -> ConfigError:
     )
 
 
-def sheet(customer: str, config: WorkOrdersConfig, ours: OurSide) -> Iterator[str]:
+def sheet(customer: str, config: CustomerConfig, ours: OurSide) -> Iterator[str]:
     """The onboarding sheet, as lines of Markdown: one section per destination, then the steps."""
     yield f"# Onboarding of {customer}"
     yield ""
-    yield f"Export: {config.export_type}, {config.interval or config.cron}, days begin in {config.time_zone}."
+    times = ", ".join(schedule.intervals() for schedule in config.all_schedules())
+    yield f"Export: {config.summary()}; at {times}."
     for destination in config.destinations:
         yield from _section(customer, config, destination, ours)
     yield ""
@@ -122,7 +125,7 @@ def sheet(customer: str, config: WorkOrdersConfig, ours: OurSide) -> Iterator[st
 
 
 def _section(
-    customer: str, config: WorkOrdersConfig, destination: DestinationOptions, ours: OurSide
+    customer: str, config: CustomerConfig, destination: DestinationOptions, ours: OurSide
 ) -> Iterator[str]:
     yield ""
     yield f"## Destination {destination.name}"
@@ -140,24 +143,42 @@ def _section(
     yield "Directory tree, all of it below the place:"
     yield ""
     yield "```"
-    yield from tree(config, destination)
+    yield from tree(customer, config, destination)
     yield "```"
 
 
-def tree(config: WorkOrdersConfig, destination: DestinationOptions) -> Iterator[str]:
+def tree(customer: str, config: CustomerConfig, destination: DestinationOptions) -> Iterator[str]:
     """The folders that will be created, for access control (DX-084)."""
-    from outfeed.plan import window_name
+    paths = [
+        path
+        for schedule in config.all_schedules()
+        for path in _paths(customer, config, schedule, destination)
+    ]
+    above: list[str] = []
+    for path in paths:
+        folders = path.split("/")
+        pairs = zip(above, folders, strict=False)
+        shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        for depth, name in enumerate(folders[shared:], shared):
+            yield f"{'  ' * depth}{name}{'/' if depth < len(folders) - 1 else ''}"
+        above = folders
 
-    name = window_name(_EXAMPLE, FilenameStyle(destination.filename_style))
-    for site in config.site_id:
-        yield f"{site}/"
-        yield "  data/"
-        yield f"    {config.export_type}/"
-        yield f"      {name}.json"
-        if destination.export_images:
-            yield "  inputs/"
-            yield "    <input id><file extension>"
-    yield "_outfeed/"
-    yield f"  {config.export_type}/"
-    yield f"    {name}/"
-    yield "      manifest, checksums, list of images, marker"
+
+def _paths(
+    customer: str, config: CustomerConfig, schedule: Schedule, destination: DestinationOptions
+) -> Iterator[str]:
+    from outfeed.manifest import delivery_folder
+    from outfeed.plan import Reason
+    from outfeed.planning import RunRequest, make_plan
+
+    request = RunRequest(customer, schedule, config.window(_EXAMPLE), "example", Reason.TEST, _EXAMPLE.end)
+    plan = make_plan(config, request)
+    for part in plan.parts:
+        if destination.receives(part.subject):
+            yield part.data_path(destination.filename_style)
+            if part.md5:
+                yield f"{part.data_path(destination.filename_style)}.md5"
+            if destination.export_images and part.images:
+                yield part.image_path("<input id><file extension>")
+    folder = delivery_folder(plan, destination.filename_style, 1)
+    yield f"{folder}/manifest, checksums, list of images, marker"

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from outfeed.cli.project import load_customer
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.models import CustomerConfig
+from outfeed.config.schedule import Schedule
+from outfeed.connectors.base import DestinationOptions
 from outfeed.errors import Action, ConfigError
 from outfeed.windows import Window, format_instant, local_midnight
+
+if TYPE_CHECKING:
+    from outfeed.plan import Part
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -24,23 +30,42 @@ def plan(customer: str, first: dt.datetime | None, end: dt.datetime | None) -> N
     if (first is None) != (end is None):
         raise click.UsageError("give both --from and --to, or neither")
     config = load_customer(customer)
-    when = config.interval or config.cron
-    click.echo(f"{customer}: {config.export_type}, {when} in {config.time_zone}, {config.state}")
-    windows = _last_window(config) if first is None or end is None else _between(config, first, end)
-    lines = [line for window in windows for line in _lines(customer, config, window)]
-    click.echo("\n".join(lines or ["", "no whole window lies between these days"]))
+    for schedule in config.all_schedules():
+        click.echo(
+            f"{schedule.dag_id(customer)}: {config.summary()}, {schedule.intervals()}, {config.state}"
+        )
+        click.echo("\n".join(_schedule(customer, config, schedule, first, end)))
 
 
-def _last_window(config: WorkOrdersConfig) -> Iterator[Window]:
-    """The latest window that is due; the only one of a one-time export, due or not."""
-    if config.once_window is not None:
-        yield config.once_window
-    elif config.rule is not None:
-        yield config.rule.last_complete(dt.datetime.now(dt.UTC) - config.release_delay)
+def _schedule(
+    customer: str,
+    config: CustomerConfig,
+    schedule: Schedule,
+    first: dt.datetime | None,
+    end: dt.datetime | None,
+) -> Iterator[str]:
+    if first is None or end is None:
+        intervals = list(_last_interval(config, schedule))
+    else:
+        intervals = list(_between(config, schedule, first, end))
+    for interval in intervals:
+        yield from _lines(customer, config, schedule, interval)
+    if not intervals:
+        yield from ("", "no whole window lies between these days")
 
 
-def _between(config: WorkOrdersConfig, first: dt.datetime, end: dt.datetime) -> Iterator[Window]:
-    """The windows that begin and end between two local days."""
+def _last_interval(config: CustomerConfig, schedule: Schedule) -> Iterator[Window]:
+    """The latest interval that is due; the only one of a one-time export, due or not."""
+    if schedule.once is not None:
+        yield schedule.once
+    elif schedule.rule is not None:
+        yield schedule.rule.last_complete(dt.datetime.now(dt.UTC) - config.release_delay)
+
+
+def _between(
+    config: CustomerConfig, schedule: Schedule, first: dt.datetime, end: dt.datetime
+) -> Iterator[Window]:
+    """The intervals that begin and end between two local days."""
     if end <= first:
         raise ConfigError(
             "--to is not after --from",
@@ -48,29 +73,41 @@ def _between(config: WorkOrdersConfig, first: dt.datetime, end: dt.datetime) -> 
             remedy="--to names the day on which the last window ends; it is not included",
         )
     start, stop = (local_midnight(day.date(), config.time_zone) for day in (first, end))
-    if config.once_window is not None:
-        if start <= config.once_window.start and config.once_window.end <= stop:
-            yield config.once_window
-    elif config.rule is not None:
-        yield from config.rule.between(start, stop)
+    if schedule.once is not None:
+        if start <= schedule.once.start and schedule.once.end <= stop:
+            yield schedule.once
+    elif schedule.rule is not None:
+        yield from schedule.rule.between(start, stop)
 
 
-def _lines(customer: str, config: WorkOrdersConfig, window: Window) -> Iterator[str]:
+def _lines(customer: str, config: CustomerConfig, schedule: Schedule, interval: Window) -> Iterator[str]:
     from outfeed.manifest import delivery_folder
-    from outfeed.plan import Reason, make_plan
+    from outfeed.plan import Reason
+    from outfeed.planning import RunRequest, make_plan
 
-    made = make_plan(customer=customer, config=config, window=window, run_id="preview", reason=Reason.MANUAL)
+    window = config.window(interval)
+    now = dt.datetime.now(dt.UTC)
+    made = make_plan(config, RunRequest(customer, schedule, window, "preview", Reason.MANUAL, now))
     local = window.start.astimezone(config.zone), window.end.astimezone(config.zone)
-    due = format_instant(window.end + config.release_delay)
+    due = format_instant(interval.end + config.release_delay)
     yield ""
     yield f"window {window}, due {due}"
     yield f"  local: {local[0]:%Y-%m-%d %H:%M} to {local[1]:%Y-%m-%d %H:%M}"
     yield from (f"  part {part.key}" for part in made.parts)
-    for destination in config.destinations:
+    yield from (f"  left out: {part}, {why}" for part, why in made.omitted.items())
+    for destination in config.receivers(schedule):
         style = destination.filename_style
         yield f"  to {destination.name}, {destination.location()}"
         for part in made.parts:
-            yield f"    {part.data_path(style)}"
-            if destination.export_images and part.images:
-                yield f"    {part.image_path('<input id><file extension>')}"
+            if destination.receives(part.subject):
+                yield from _paths(part, destination)
         yield f"    {delivery_folder(made, style, 1)}/"
+
+
+def _paths(part: Part, destination: DestinationOptions) -> Iterator[str]:
+    path = part.data_path(destination.filename_style)
+    yield f"    {path}"
+    if part.md5:
+        yield f"    {path}.md5"
+    if destination.export_images and part.images:
+        yield f"    {part.image_path('<input id><file extension>')}"

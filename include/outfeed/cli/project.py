@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.models import CustomerConfig
 from outfeed.errors import Action, ConfigError
 
 
@@ -52,14 +52,11 @@ def customer_file(customer: str) -> Path:
     return files[customer]
 
 
-def load_customer(customer: str) -> WorkOrdersConfig:
+def load_customer(customer: str) -> CustomerConfig:
     """The configuration of a customer."""
     from outfeed.config.load import load_config
 
-    config = load_config(customer_file(customer))
-    if not isinstance(config, WorkOrdersConfig):
-        raise ConfigError(f"{customer!r} is of a kind that this command does not know", where=customer)
-    return config
+    return load_config(customer_file(customer))
 
 
 def shown(path: Path) -> Path:

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from outfeed.config.document import Document
 from outfeed.config.explain import explain, unknown_type
-from outfeed.config.models import KINDS, CustomerConfig, config_model
+from outfeed.config.kinds import KINDS, config_model
+from outfeed.config.models import CustomerConfig
 from outfeed.config.problems import InvalidConfigError, Problem, did_you_mean
 from outfeed.errors import Action, ConfigError
 

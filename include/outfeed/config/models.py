@@ -1,15 +1,14 @@
-"""The customer configuration: who, what, when, where and options (XX-01).
+"""What every customer's configuration has: who, when, where and whom to tell (XX-01).
 
-Option names and defaults follow document 000 where it names them. A field that no model knows is
-refused. No field holds a secret: a connection id refers to one.
+Each kind adds what it exports, in a module of its own. A field that no model knows is refused. No field
+holds a secret: a connection id refers to one.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Annotated, Any, Literal, Self
-from uuid import UUID
+from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -25,13 +24,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from outfeed.config.problems import did_you_mean
+from outfeed.config.schedule import Schedule
 from outfeed.connectors import DestinationModel
-from outfeed.connectors.base import ConnectionId
-from outfeed.windows import INTERVAL_CRONS, Window, WindowRule, local_midnight
+from outfeed.connectors.base import ConnectionId, DestinationOptions
+from outfeed.windows import Window, local_midnight
 
 #: A one-time export or an initialisation may not span more (DX-020, D34).
 MAX_SPAN_DAYS = 400
-
 
 _MAIL_NAME = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _MAIL_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -62,6 +61,19 @@ def _duration(value: object) -> object:
     if isinstance(value, str) and value[:-1].isdigit() and value[-1] in units:
         return dt.timedelta(**{units[value[-1]]: int(value[:-1])})
     return value
+
+
+def five_fields(cron: str) -> str:
+    """A cron expression of five fields, as it is (VI-028).
+
+    Raises:
+        ValueError: if it is none.
+    """
+    from croniter import croniter
+
+    if len(cron.split()) != 5 or not croniter.is_valid(cron):
+        raise ValueError(f"{cron!r} is no cron expression of five fields")
+    return cron
 
 
 Duration = Annotated[
@@ -113,6 +125,10 @@ class ValidationConfig(Model):
 
 class CustomerConfig(Model):
     """What all kinds of customer configuration share; each kind adds what it exports."""
+
+    #: What the kind's parts are about, as people call it.
+    subject: ClassVar[Literal["site", "entity"]]
+    type: str
 
     state: Literal["draft", "live"] = Field(
         default="draft",
@@ -169,93 +185,27 @@ class CustomerConfig(Model):
         """The UTC instant from which windows are exported; None if the customer begins where we are."""
         return None if self.start_date is None else local_midnight(self.start_date, self.time_zone)
 
+    def all_schedules(self) -> tuple[Schedule, ...]:
+        """What runs together: one DAG each, with names that do not change when another one comes."""
+        raise NotImplementedError
 
-class WorkOrdersConfig(CustomerConfig):
-    """Export of work orders with their images (document 000)."""
+    def subjects(self, schedule: Schedule) -> tuple[str, ...]:
+        """The sites or entities that a schedule's runs export, for people to choose among."""
+        raise NotImplementedError
 
-    type: Literal["work-orders"]
-    site_id: Annotated[tuple[UUID, ...], Field(min_length=1)] = Field(description="Sites to export (DX-010).")
-    export_type: Literal["work-orders-timeline", "work-orders-states"] = Field(
-        default="work-orders-timeline",
-        description="All inputs of the work orders that changed, or only the last of each item (DX-011).",
-    )
-    file_format: Literal["json"] = Field(default="json", description="JSON Lines (DX-013).")
-    interval: Literal["once", "daily", "weekly", "monthly"] | None = Field(
-        default=None, description="How often, at local midnight; `once` from start_date to end_date (DX-014)."
-    )
-    cron: str | None = Field(
-        default=None, description="Window boundaries as five cron fields, instead of interval."
-    )
-    end_date: dt.date | None = Field(
-        default=None, description="`once` only: the local day on which the window ends (not included)."
-    )
+    def window(self, interval: Window) -> Window:
+        """The window that the run of an interval between two ticks of its schedule exports."""
+        return interval
 
-    @field_validator("site_id")
-    @classmethod
-    def _distinct_sites(cls, value: tuple[UUID, ...]) -> tuple[UUID, ...]:
-        sites: set[UUID] = set()
-        for index, site in enumerate(value):
-            if site in sites:
-                raise problem(f"the site {site} is named twice", index)
-            sites.add(site)
-        return value
+    def delivery(self, schedule: Schedule) -> str:
+        """The name under which a schedule's deliveries are announced and counted."""
+        raise NotImplementedError
 
-    @field_validator("cron")
-    @classmethod
-    def _five_fields(cls, value: str | None) -> str | None:
-        from croniter import croniter
+    def receivers(self, schedule: Schedule) -> list[DestinationOptions]:
+        """The destinations that anything of a schedule goes to."""
+        subjects = self.subjects(schedule)
+        return [d for d in self.destinations if any(d.receives(subject) for subject in subjects)]
 
-        if value is not None and (len(value.split()) != 5 or not croniter.is_valid(value)):
-            raise ValueError(f"{value!r} is no cron expression of five fields")
-        return value
-
-    @model_validator(mode="after")
-    def _one_schedule(self) -> Self:
-        if self.interval is None and self.cron is None:
-            raise problem("give one of interval and cron")
-        if self.interval is not None and self.cron is not None:
-            raise problem("give only one of interval and cron", "cron")
-        if self.interval == "once":
-            self._check_span()
-        elif self.end_date is not None:
-            raise problem("end_date has a meaning only with interval 'once'", "end_date")
-        return self
-
-    def _check_span(self) -> None:
-        if self.start_date is None or self.end_date is None:
-            raise problem("interval 'once' needs start_date and end_date", "interval")
-        if self.end_date <= self.start_date:
-            raise problem("end_date is not included and must be after start_date", "end_date")
-        days = (self.end_date - self.start_date).days
-        if days > MAX_SPAN_DAYS:
-            raise problem(
-                f"a one-time export spans at most {MAX_SPAN_DAYS} days, not {days}: "
-                "use an interval and a backfill, which delivers one file per interval",
-                "end_date",
-            )
-
-    @property
-    def rule(self) -> WindowRule | None:
-        """The rule of this customer's windows; None for a one-time export."""
-        if self.interval == "once":
-            return None
-        return WindowRule(self.cron or INTERVAL_CRONS[str(self.interval)], self.time_zone)
-
-    @property
-    def once_window(self) -> Window | None:
-        """The only window of a one-time export; None for a regular one."""
-        if self.start_date is None or self.end_date is None:
-            return None
-        return Window(
-            local_midnight(self.start_date, self.time_zone), local_midnight(self.end_date, self.time_zone)
-        )
-
-
-#: Kinds of customer configuration by their `type`.
-KINDS: dict[str, type[CustomerConfig]] = {"work-orders": WorkOrdersConfig}
-
-
-def config_model(document: Any) -> type[CustomerConfig] | None:
-    """The model for the kind that a parsed YAML names by its `type`, or None for an unknown one."""
-    kind = document.get("type") if isinstance(document, dict) else None
-    return KINDS.get(kind) if isinstance(kind, str) else None
+    def summary(self) -> str:
+        """What is exported, in a few words."""
+        raise NotImplementedError

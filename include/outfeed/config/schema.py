@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from outfeed.config.models import KINDS
+from outfeed.config.kinds import KINDS
 
 SCHEMA_ID = "urn:outfeed:schema:customer:1"
 

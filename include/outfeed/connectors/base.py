@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from outfeed.errors import Action, OutfeedError, TerminalError
 
@@ -26,6 +26,20 @@ BLOCK_SIZE = 1 << 20
 #: Airflow connection ids and our own names: no path, no template, no space.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 ConnectionId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,200}$")]
+
+
+def _names(value: Any) -> Any:
+    """Names in lower case; a text is read as document 002 writes lists: `a,b`, and `all` or empty for all."""
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if not isinstance(value, (list, tuple)):
+        return value
+    lowered = [name.lower() if isinstance(name, str) else name for name in value]
+    return [] if lowered == ["all"] else lowered
+
+
+#: Names of entities; none means all of them (VI-C12, VI-D07).
+NameList = Annotated[tuple[str, ...], BeforeValidator(_names, json_schema_input_type=list[str] | str)]
 
 #: What `__exit__` receives first; inside a connector the bare word `type` is its registered name.
 ExceptionType = type[BaseException]
@@ -69,7 +83,15 @@ class DestinationOptions(BaseModel):
         default=FilenameStyle.DEEPOMATIC,
         description="`deepomatic` writes 2025-03-16_00:00:00_…; `portable` has no colon (SharePoint).",
     )
+    delivery: NameList = Field(
+        default=(),
+        description="Entities that are delivered here, as a list or `a,b`; `all` or none is every one.",
+    )
     parallel: int = Field(default=8, ge=1, le=64, description="Files in flight at once.")
+
+    def receives(self, entity: str) -> bool:
+        """Whether an entity's files are delivered here (VI-D07, VI-D16, VI-D20)."""
+        return not self.delivery or entity in self.delivery
 
     @property
     def connection_id(self) -> str | None:

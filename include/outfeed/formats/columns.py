@@ -1,4 +1,4 @@
-"""What a column holds, whatever engine it comes from: decides how a value is written (VI-C07, VI-C13, VI-C14)."""
+"""What a column holds, whatever engine it comes from: decides how a value is written (VI-C13, VI-C14)."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ class FileKind(StrEnum):
 
     DATA = "data"
     IMAGE = "image"
+    SIDECAR = "sidecar"
     MANIFEST = "manifest"
     MARKER = "marker"
 
@@ -77,6 +78,10 @@ class PartRecord:
     images: int = 0
     images_missing: int = 0
     longest_query_seconds: float | None = None
+    #: Rows of earlier windows that were committed after those had been read.
+    rows_late: int = 0
+    #: What the source called its state when the part was read.
+    read_state: str | None = None
     error: str | None = None
     action: Action | None = None
 

@@ -206,6 +206,31 @@ class Ledger:
         found = self._rows(tables.part_weights, c.customer == customer, order=(c.key,))
         return {row.key: row.bytes for row in found}
 
+    def read_states(self, customer: str, after: dt.datetime, before: dt.datetime) -> dict[str, str]:
+        """By part key, the source's state at the read of the last window that ended between two instants.
+
+        Of several reads of a window the first one counts: rows are rather delivered twice than lost.
+        """
+        parts, runs = tables.parts.c, tables.runs.c
+        query = (
+            select(parts.key, parts.read_state)
+            .join_from(
+                tables.parts,
+                tables.runs,
+                (parts.customer == runs.customer) & (parts.run_id == runs.run_id),
+            )
+            .where(
+                parts.customer == customer,
+                parts.read_state.is_not(None),
+                runs.end > after,
+                runs.end < before,
+                runs.reason != "test",
+            )
+            .order_by(runs.end, runs.created_at.desc())
+        )
+        with self._database.read() as connection:
+            return {row.key: row.read_state for row in connection.execute(query)}
+
     # -- files
 
     def files(self, customer: str, location: str, paths: Sequence[str]) -> dict[str, FileRecord]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 #: The newest version in `migrations/versions`.
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 VERSION_TABLE = "outfeed_schema_version"
 
 
@@ -123,6 +123,8 @@ parts = Table(
     _required("images", BigInteger),
     _required("images_missing", BigInteger),
     Column("longest_query_seconds", Float),
+    _required("rows_late", BigInteger, server_default="0"),
+    Column("read_state", String),
     Column("error", Text),
     Column("action", String),
     _required("updated_at", UtcDateTime),

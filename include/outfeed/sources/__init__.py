@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from outfeed.errors import Action, TerminalError
 from outfeed.sources.base import Source
+from outfeed.sources.relational import RelationalSource
 from outfeed.sources.work_orders import WorkOrdersSource
 
 if TYPE_CHECKING:
     from outfeed.connectors.base import Credentials
 
-SOURCES: dict[str, type[Source]] = {source.type: source for source in (WorkOrdersSource,)}
+SOURCES: dict[str, type[Source]] = {source.type: source for source in (RelationalSource, WorkOrdersSource)}
 
 
 def open_source(dataset: str, url: str, credentials: Credentials, max_parallel: int = 2) -> Source:

@@ -6,7 +6,10 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+
+from outfeed.formats.columns import Column
 
 if TYPE_CHECKING:
     from outfeed.connectors.base import Credentials
@@ -24,11 +27,15 @@ class Extracted:
     Attributes:
         rows: records written, over all segments.
         bytes: bytes written, over all segments.
-        segments: staged JSON Lines files whose concatenation, in order, is the part.
+        segments: staged files whose concatenation, in order, is the part.
         images: staged file of image names, one per line, analysed in the window; None if not asked for.
         unplaced: records in the window that no site can claim (no site id, or no date), for the report.
         longest_query_seconds: of the statements that ran, for the record of what the database bore.
         noticed: what the source changed on the way, with counts, for the report (D3).
+        late: of the rows, those of earlier windows that were committed after those had been read.
+        read_state: what the source calls the state that was read, so that the next delta finds late rows.
+        read_at: when that was, in RFC 3339, by the source's clock.
+        columns: of a table, in order; empty for records that a JSON Schema describes.
     """
 
     rows: int
@@ -38,6 +45,10 @@ class Extracted:
     unplaced: int
     longest_query_seconds: float
     noticed: dict[str, int] = dataclasses.field(default_factory=dict)
+    late: int = 0
+    read_state: str | None = None
+    read_at: str | None = None
+    columns: tuple[Column, ...] = ()
 
 
 #: Opens a new staged file by name: gives its path relative to the run's staging, and the stream.
@@ -62,6 +73,21 @@ class Inspector(ABC):
         """
 
 
+class Reader(ABC):
+    """Reads parts while a task works on them."""
+
+    @abstractmethod
+    def extract(self, part: Part, open_staged: OpenStaged, progress: Progress) -> Extracted:
+        """Reads one part completely, in a fixed order.
+
+        The same source data gives the same bytes (XX-02, D37). Memory does not grow with the part.
+
+        Raises:
+            TransientError: the database can't be reached or dropped the connection.
+            TerminalError: login or permission refused, or the dataset's SQL is refused.
+        """
+
+
 class Source(ABC):
     """Reads parts of a dataset.
 
@@ -78,16 +104,9 @@ class Source(ABC):
         self.max_parallel = max_parallel
 
     @abstractmethod
-    def extract(self, part: Part, open_staged: OpenStaged, progress: Progress) -> Extracted:
-        """Reads one part completely, from one consistent snapshot, in a fixed order.
+    def reading(self) -> AbstractContextManager[Reader]:
+        """A reader for the parts of one task; it connects when it first reads, and leaves nothing open."""
 
-        The same source data gives the same bytes (XX-02, D37). Memory does not grow with the part.
-
-        Raises:
-            TransientError: the database can't be reached or dropped the connection.
-            TerminalError: login or permission refused, or the dataset's SQL is refused.
-        """
-
-    @abstractmethod
     def inspector(self, part: Part) -> Inspector:
-        """A fresh inspector for a part's records."""
+        """A fresh inspector for a part's records, if its format has records."""
+        raise NotImplementedError(f"{part.dataset} has no records to inspect")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import threading
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from outfeed.datasets import Statement
 from outfeed.sources.base import OpenStaged, Progress
+from outfeed.sources.timing import Timed
 
 if TYPE_CHECKING:
     from outfeed.connectors.base import Credentials
@@ -85,12 +85,8 @@ class LineWriter:
         self._pending = 0
 
 
-class Snapshot(ABC):
+class Snapshot(Timed, ABC):
     """One consistent, read-only view of a database, for the time of one part."""
-
-    def __init__(self) -> None:
-        #: Seconds that the slowest statement took.
-        self.longest = 0.0
 
     @abstractmethod
     def rows(self, statement: Statement, parameters: Parameters) -> list[tuple[Any, ...]]:
@@ -103,15 +99,6 @@ class Snapshot(ABC):
     @abstractmethod
     def copy(self, copies: Sequence[Copy], open_staged: OpenStaged, progress: Progress) -> list[Copied]:
         """Stages the result of each statement; several at once where the engine can."""
-
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Notes how long the block took, if it was the slowest."""
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self.longest = max(self.longest, time.monotonic() - started)
 
 
 class Engine(ABC):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from outfeed.errors import Action, TerminalError
 from outfeed.sources.engine import Engine
 from outfeed.sources.postgresql import PostgresqlEngine
 from outfeed.sources.sqlite import SqliteEngine
+from outfeed.sources.tables import TableEngine
 
 if TYPE_CHECKING:
     from outfeed.connectors.base import Credentials
 
 ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (PostgresqlEngine, SqliteEngine)}
+
+TABLE_ENGINES: dict[str, Callable[[str, Credentials, int], TableEngine]] = {"postgresql": PostgresqlEngine}
 
 
 def open_engine(url: str, credentials: Credentials, max_parallel: int) -> Engine:
@@ -29,3 +33,19 @@ def open_engine(url: str, credentials: Credentials, max_parallel: int) -> Engine
             remedy=f"use a connection to one of: {', '.join(ENGINES)}",
         )
     return ENGINES[scheme](url, credentials, max_parallel)
+
+
+def open_table_engine(url: str, credentials: Credentials, max_parallel: int) -> TableEngine:
+    """The engine of a URL whose tables can be read, not yet connected.
+
+    Raises:
+        TerminalError: for a scheme that no such engine has.
+    """
+    scheme = url.partition(":")[0].partition("+")[0]
+    if scheme not in TABLE_ENGINES:
+        raise TerminalError(
+            f"no source can read tables of a {scheme!r} database",
+            action=Action.OPERATOR,
+            remedy=f"use a connection to one of: {', '.join(TABLE_ENGINES)}",
+        )
+    return TABLE_ENGINES[scheme](url, credentials, max_parallel)

@@ -17,6 +17,7 @@ from outfeed.errors import Action, TerminalError
 from outfeed.sources.base import OpenStaged, Progress
 from outfeed.sources.engine import Copied, Copy, Engine, LineWriter, Parameters, Snapshot, Tally
 from outfeed.sources.postgresql_errors import explained
+from outfeed.sources.tables import TableEngine, TableSnapshot
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - a class with a lower-case name
@@ -37,7 +38,7 @@ _WORTH_SPLITTING = 2_000
 _PIECES_PER_CONNECTION = 4
 
 
-class PostgresqlEngine(Engine):
+class PostgresqlEngine(Engine, TableEngine):
     """A server; the URL is `postgresql://host:port/database`, login and password are credentials."""
 
     name: ClassVar[str] = "postgresql"
@@ -47,6 +48,14 @@ class PostgresqlEngine(Engine):
         """See the base class: REPEATABLE READ, READ ONLY, with time limits."""
         with ExitStack() as stack:
             yield PostgresqlSnapshot(self, stack)
+
+    @contextmanager
+    def tables(self) -> Iterator[TableSnapshot]:
+        """See the base class."""
+        from outfeed.sources.postgresql_tables import PostgresqlTables
+
+        with PostgresqlTables.opened(self) as tables:
+            yield tables
 
     @property
     def where(self) -> str:
@@ -82,6 +91,25 @@ class PostgresqlEngine(Engine):
             )
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         return connection
+
+    def asyncpg_options(self) -> dict[str, Any]:
+        """How the same server is reached by asyncpg; options of the URL, such as `sslmode`, as they are."""
+        parts = urlsplit(self.url)
+        return {
+            "dsn": f"postgresql:///?{parts.query}" if parts.query else None,
+            "host": self._host(parts),
+            "port": self._port(parts),
+            "database": unquote(parts.path.lstrip("/")),
+            "user": self.credentials.login or unquote(parts.username or "") or None,
+            "password": self.credentials.password or unquote(parts.password or "") or None,
+            "timeout": _CONNECT_TIMEOUT,
+            "server_settings": {"application_name": "outfeed", "client_encoding": "UTF8"},
+        }
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no message may hold."""
+        return self._secrets(urlsplit(self.url))
 
     def explained(self, statement: Statement | None = None) -> Any:
         """Translates the driver's errors in a block."""

@@ -10,7 +10,10 @@ from outfeed.datasets import Statement
 from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
 
 if TYPE_CHECKING:
+    import asyncpg
     import psycopg2
+
+    from outfeed.sources.postgresql import PostgresqlEngine
 
 #: A refused connection has no SQLSTATE: only the text tells that the server was reached and said no.
 _REFUSALS = (
@@ -45,15 +48,44 @@ def explained(where: str, secrets: Sequence[str], statement: Statement | None = 
         raise _translated(error, where, secrets, statement) from None
 
 
+@contextmanager
+def asyncpg_explained(engine: PostgresqlEngine, table: str | None = None) -> Iterator[None]:
+    """The same for asyncpg's errors: they name the table instead of a file of ours."""
+    import asyncpg
+
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        raise _verdict(error.sqlstate, _safe(error), engine.where, table) from None
+    except (asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        text = _without(engine.secrets, " ".join(str(error).split()) or type(error).__name__)
+        raise _disconnected(f"{table}: {text}" if table else text, engine.where) from None
+
+
+def _safe(error: asyncpg.PostgresError) -> str:
+    """The server's primary message; only its class where the message could quote the data."""
+    state = error.sqlstate
+    if state is not None and state[:2] in _DATA_CLASSES:
+        return f"{type(error).__name__} (SQLSTATE {state})"
+    return " ".join(str(error.args[0] if error.args else error).split())
+
+
+def _without(secrets: Sequence[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
 def _translated(
     error: psycopg2.Error, where: str, secrets: Sequence[str], statement: Statement | None
 ) -> OutfeedError:
-    text = _message(error)
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    what = f"{statement.file}: {text}" if statement else text
-    state = error.pgcode
-    if state is None:
+    text = _without(secrets, _message(error))
+    return _verdict(error.pgcode, text, where, statement.file if statement else None)
+
+
+def _verdict(state: str | None, text: str, where: str, subject: str | None) -> OutfeedError:
+    what = f"{subject}: {text}" if subject else text
+    if state is None or state.startswith(("28", "3D")):
         return _disconnected(what, where)
     if state[:2] in _PASSING_CLASSES or state == _LOCK_NOT_AVAILABLE:
         return TransientError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from outfeed.datasets import Statement, read_statement
@@ -12,6 +14,7 @@ from outfeed.sources.base import (
     Inspector,
     OpenStaged,
     Progress,
+    Reader,
     RecordRejected,
     Source,
 )
@@ -34,14 +37,19 @@ _LONGEST_EXTENSION = 32
 _MOST_REMARKS = 100
 
 
-class WorkOrdersSource(Source):
-    """Reads the work orders of one site: one consistent snapshot, one order, the same bytes each time."""
+class WorkOrdersSource(Source, Reader):
+    """Reads the work orders of one site: one consistent snapshot per site, the same bytes each time."""
 
     type: ClassVar[str] = "work-orders"
 
     def __init__(self, url: str, credentials: Credentials, *, max_parallel: int = 2) -> None:
         super().__init__(url, credentials, max_parallel=max_parallel)
         self._engine = open_engine(url, credentials, max_parallel)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Itself: each site has a snapshot of its own."""
+        yield self
 
     def extract(self, part: Part, open_staged: OpenStaged, progress: Progress) -> Extracted:
         """All work orders of the site whose update (or else create) date lies in the window (DX-100).
@@ -53,7 +61,7 @@ class WorkOrdersSource(Source):
             TerminalError: it refused the login, a permission or the dataset's SQL; it knows no such site.
         """
         parameters = {
-            "site_id": part.site_id,
+            "site_id": part.subject,
             "start": self._engine.instant(part.start),
             "end": self._engine.instant(part.end),
         }
@@ -90,7 +98,7 @@ class WorkOrdersSource(Source):
         ((known,),) = found
         if not known:
             raise TerminalError(
-                f"the platform knows no site {part.site_id}",
+                f"the platform knows no site {part.subject}",
                 where=part.key,
                 action=Action.ENGINEER,
                 remedy="correct site_id in the customer's YAML, or have the site created in the platform",
@@ -98,7 +106,7 @@ class WorkOrdersSource(Source):
 
     def inspector(self, part: Part) -> WorkOrderInspector:
         """See the base class."""
-        return WorkOrderInspector(part.site_id)
+        return WorkOrderInspector(part.subject)
 
     def _statement(self, part: Part, name: str) -> Statement:
         return read_statement(part.dataset, self._engine.name, name)

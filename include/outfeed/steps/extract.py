@@ -8,7 +8,7 @@ from typing import Any
 
 from outfeed.ledger.records import Fence, PartRecord, RunState
 from outfeed.plan import Part
-from outfeed.sources.base import Source
+from outfeed.sources.base import Reader, Source
 from outfeed.steps.context import ProgressReport, RunContext
 from outfeed.steps.parts import for_each_part
 
@@ -24,25 +24,28 @@ def extract(run: RunContext, group: int, source: Source) -> dict[str, Any]:
         Numbers of parts, rows and bytes.
     """
 
-    def work(fence: Fence, part: Part) -> dict[str, Any]:
-        done = run.staging.result(STEP, part.key)
-        if done is None:
-            done = run.staging.publish(STEP, part.key, _read(run, fence, part, source))
-            _record(run, fence, part, done)
-        return done
+    with source.reading() as reader:
 
-    return for_each_part(run, STEP, group, work)
+        def work(fence: Fence, part: Part) -> dict[str, Any]:
+            done = run.staging.result(STEP, part.key)
+            if done is None:
+                done = run.staging.publish(STEP, part.key, _read(run, fence, part, reader))
+                _record(run, fence, part, done)
+            return done
+
+        return for_each_part(run, STEP, group, work)
 
 
-def _read(run: RunContext, fence: Fence, part: Part, source: Source) -> dict[str, Any]:
+def _read(run: RunContext, fence: Fence, part: Part, reader: Reader) -> dict[str, Any]:
     expected = run.ledger.part_weights(run.plan.customer).get(part.key)
     report = ProgressReport(run.ledger, fence, f"read {part.key}", expected)
-    extracted = source.extract(part, lambda name: run.staging.open_write(STEP, part.key, name), report)
+    extracted = reader.extract(part, lambda name: run.staging.open_write(STEP, part.key, name), report)
     log.info(
-        "read %s %s: %d records, %.1f MB in %d segments, slowest statement %.1f s, %d without a place",
+        "read %s %s: %d rows (%d late), %.1f MB in %d segments, slowest statement %.1f s, %d without a place",
         part.key,
         part.window,
         extracted.rows,
+        extracted.late,
         extracted.bytes / 1e6,
         len(extracted.segments),
         extracted.longest_query_seconds,
@@ -61,5 +64,7 @@ def _record(run: RunContext, fence: Fence, part: Part, done: dict[str, Any]) -> 
             bytes=done["bytes"],
             unplaced=done["unplaced"],
             longest_query_seconds=done["longest_query_seconds"],
+            rows_late=done["late"],
+            read_state=done["read_state"],
         ),
     )

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from outfeed.config.models import CustomerConfig, WorkOrdersConfig
+from outfeed.config.models import CustomerConfig
+from outfeed.config.schedule import Schedule
 from outfeed.ledger import Ledger
-from outfeed.windows import Window, WindowRule
+from outfeed.windows import Window
 
 log = logging.getLogger(__name__)
 
@@ -84,16 +85,18 @@ def late_windows(configs: Mapping[str, CustomerConfig], ledger: Ledger, now: dt.
 
 
 def _late_of(customer: str, config: CustomerConfig, ledger: Ledger, now: dt.datetime) -> Iterator[LateWindow]:
-    if config.state != "live" or not isinstance(config, WorkOrdersConfig):
+    if config.state != "live":
         return
     due = now - config.release_delay - LATE_AFTER
-    for window in _expected(config, _first_expected(customer, config, ledger, now), due):
-        for destination in config.destinations:
-            receipts = ledger.deliveries_of_window(
-                customer, destination.location(), config.export_type, window.start, window.end
-            )
-            if not receipts:
-                yield LateWindow(customer, destination.name, window)
+    first = _first_expected(customer, config, ledger, now)
+    for schedule in config.all_schedules():
+        for window in _expected(config, schedule, first, due):
+            for destination in config.receivers(schedule):
+                receipts = ledger.deliveries_of_window(
+                    customer, destination.location(), config.delivery(schedule), window.start, window.end
+                )
+                if not receipts:
+                    yield LateWindow(customer, destination.name, window)
 
 
 def _first_expected(customer: str, config: CustomerConfig, ledger: Ledger, now: dt.datetime) -> dt.datetime:
@@ -104,11 +107,11 @@ def _first_expected(customer: str, config: CustomerConfig, ledger: Ledger, now: 
     return min((run.start for run in ledger.runs(customer, start=look_back)), default=now)
 
 
-def _expected(config: WorkOrdersConfig, first: dt.datetime, due: dt.datetime) -> Iterator[Window]:
-    if config.once_window is not None:
-        if config.once_window.end <= due:
-            yield config.once_window
-        return
-    rule: WindowRule | None = config.rule
-    if rule is not None:
-        yield from rule.between(first, due)
+def _expected(
+    config: CustomerConfig, schedule: Schedule, first: dt.datetime, due: dt.datetime
+) -> Iterator[Window]:
+    """The windows that were due; a one-time export has one."""
+    if schedule.once is not None and schedule.once.end <= due:
+        yield schedule.once
+    if schedule.rule is not None:
+        yield from (config.window(interval) for interval in schedule.rule.between(first, due))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
@@ -45,7 +45,7 @@ class ImageDelivery:
     store: Any
     _gone: set[str] = dataclasses.field(default_factory=set)
 
-    def deliver(self, ready: dict[Part, dict[str, Any]]) -> list[OutfeedError]:
+    def deliver(self, ready: Sequence[tuple[Part, dict[str, Any]]]) -> list[OutfeedError]:
         """Every image is delivered, or in the ledger as missing, or its failure is in the returned list."""
         failures: list[OutfeedError] = []
         conflicts: dict[str, _Image] = {}
@@ -79,12 +79,12 @@ class ImageDelivery:
                 failures.append(result.error)
         return failures
 
-    def _wanted(self, ready: dict[Part, dict[str, Any]]) -> Iterator[_Image]:
+    def _wanted(self, ready: Sequence[tuple[Part, dict[str, Any]]]) -> Iterator[_Image]:
         """Images of this run, then those that earlier runs found missing; without the delivered ones."""
         outstanding = {image.path: image for image in self._outstanding()}
         listed = (
             image
-            for part, packaged in ready.items()
+            for part, packaged in ready
             for image in self._listed(part, packaged)
             if image.path not in outstanding
         )

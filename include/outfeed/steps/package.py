@@ -42,21 +42,22 @@ def _package(run: RunContext, part: Part, validated: dict[str, Any]) -> dict[str
 
     `wanted` says so; upload overrides it where an empty file must supersede one that had rows.
     """
-    staged = run.staging.path(validated["records"])
-    size = staged.fs.size(staged.path)
+    staged = [run.staging.path(segment) for segment in validated["segments"]]
+    size = sum(path.fs.size(path.path) for path in staged)
     if size != validated["bytes"]:
         raise TransientError(
             f"the staged file has {size} bytes instead of {validated['bytes']}",
-            where=str(staged),
+            where=", ".join(map(str, staged)),
             action=Action.OPERATOR,
             remedy="clear the run from the task 'plan' on; if it happens again, check the staging storage",
         )
     return {
-        "records": validated["records"],
+        "segments": validated["segments"],
         "wanted": validated["rows"] > 0 or run.plan.config["empty_window"] == "file",
         "rows": validated["rows"],
         "bytes": validated["bytes"],
         "sha256": validated["sha256"],
         "rejected": validated["rejected"],
         "images": validated["images"],
+        "details": validated["details"],
     }

@@ -21,12 +21,11 @@ from outfeed.manifest import (
     checksum_line,
     delivery_folder,
     delivery_id,
-    export_type,
     image_lines,
     manifest_bytes,
     marker_bytes,
 )
-from outfeed.plan import Reason
+from outfeed.plan import Plan, Reason
 from outfeed.steps.context import RunContext
 from outfeed.steps.file_log import FileLog
 
@@ -64,9 +63,7 @@ def write_receipt(
     If nothing is new since the last receipt of this window, nothing is written at all (XX-03).
     """
     plan, location = run.plan, options.location()
-    receipts = run.ledger.deliveries_of_window(
-        plan.customer, location, export_type(plan), plan.start, plan.end
-    )
+    receipts = run.ledger.deliveries_of_window(plan.customer, location, plan.delivery, plan.start, plan.end)
     images = _count_images(run, location)
     done = any(receipt.run_id == plan.run_id for receipt in receipts)
     new = any(not item.unchanged for item in data) or images.delivered > 0
@@ -116,6 +113,14 @@ def _summary(options: DestinationOptions, record: DeliveryRecord) -> dict[str, A
         "images_missing": record.images_missing,
         "manifest": record.manifest_path,
     }
+
+
+def _schema(plan: Plan) -> dict[str, str] | None:
+    """The JSON Schema of records; tables have none, their columns stand beside each file."""
+    if plan.parts[0].table is not None:
+        return None
+    contract = Contract.load(plan.parts[0].dataset)
+    return {"id": contract.schema_id, "sha256": contract.sha256}
 
 
 @dataclasses.dataclass
@@ -183,7 +188,7 @@ class _Delivery:
             reason=str(plan.reason),
             start=plan.start,
             end=plan.end,
-            dataset=export_type(plan),
+            dataset=plan.delivery,
             revision=revision,
             manifest_path=manifest_path,
             files=len(self._new()),
@@ -208,14 +213,13 @@ class _Delivery:
         return self.run.ledger.images_of_run(plan.customer, plan.run_id, self.options.location())
 
     def _manifest(self, revision: int) -> bytes:
-        contract = Contract.load(self.run.plan.parts[0].dataset)
         return manifest_bytes(
             self.run.plan,
             location=self.options.location(),
             revision=revision,
             data=self.data,
             images=dataclasses.asdict(self.images),
-            schema={"id": contract.schema_id, "sha256": contract.sha256},
+            schema=_schema(self.run.plan),
             atomicity=self.connector.capabilities.atomic,
         )
 

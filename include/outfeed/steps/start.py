@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
+import datetime as dt
 import logging
-from collections.abc import Sequence
 
 import orjson
 
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.models import CustomerConfig
 from outfeed.errors import Action, ConfigError
 from outfeed.ledger import Ledger
 from outfeed.ledger.records import RunRecord, RunState
-from outfeed.plan import Plan, Reason, make_plan
+from outfeed.plan import Plan, Reason
+from outfeed.planning import History, RunRequest, make_plan
 from outfeed.staging import Staging
-from outfeed.windows import Window
 
 log = logging.getLogger(__name__)
 
@@ -22,22 +21,14 @@ _STEP = "plan"
 _PART = "run"
 
 
-@dataclasses.dataclass(frozen=True)
-class RunRequest:
-    """What a run is asked to do. Empty `sites` or `destinations` mean all of the configuration."""
-
-    customer: str
-    window: Window
-    run_id: str
-    reason: Reason
-    sites: Sequence[str] = ()
-    destinations: Sequence[str] = ()
+#: How far back the window may lie whose read tells which rows of a delta are late.
+_PREVIOUS = dt.timedelta(days=400)
 
 
 def start(
     request: RunRequest,
     *,
-    config: WorkOrdersConfig,
+    config: CustomerConfig,
     config_file: str,
     staging: Staging,
     ledger: Ledger,
@@ -46,8 +37,8 @@ def start(
     """The plan of this run, the same for every try: the first one that was published wins.
 
     Raises:
-        ConfigError: a draft may only run test exports (DX-005); an unknown site or destination; a window
-            that is too long (DX-020).
+        ConfigError: a draft may only run test exports (DX-005); an unknown site, entity or destination; a
+            window that is too long (DX-020).
     """
     customer, run_id = request.customer, request.run_id
     if config.state == "draft" and request.reason is not Reason.TEST:
@@ -57,16 +48,9 @@ def start(
             action=Action.OPERATOR,
             remedy="trigger a run with reason 'test', or set 'state: live'",
         )
-    made = make_plan(
-        customer=customer,
-        config=config,
-        window=request.window,
-        run_id=run_id,
-        reason=request.reason,
-        sites=request.sites,
-        destinations=request.destinations,
-        weights=ledger.part_weights(customer),
-    )
+    end = request.window.end
+    history = History(ledger.part_weights(customer), ledger.read_states(customer, end - _PREVIOUS, end))
+    made = make_plan(config, request, history)
     plan = Plan.model_validate(staging.publish(_STEP, _PART, orjson.loads(made.to_json())))
     ledger.start_run(
         RunRecord(
@@ -75,7 +59,7 @@ def start(
             reason=str(plan.reason),
             start=plan.start,
             end=plan.end,
-            dataset=plan.parts[0].mode,
+            dataset=plan.delivery,
             config_sha256=plan.config_sha256,
             plan_uri=str(staging.root),
         )
@@ -85,6 +69,8 @@ def start(
     log.info(
         "planned %s %s: %d parts to %s", customer, plan.window, len(plan.parts), ", ".join(plan.destinations)
     )
+    for part, why in plan.omitted.items():
+        log.warning("%s is left out: %s", part, why)
     return plan
 
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from outfeed.connectors import open_connector
 from outfeed.connectors.base import Connector, Credentials, Delivered, DestinationOptions, Outgoing
 from outfeed.errors import Action, DestinationConflict, OutfeedError, TerminalError, TransientError
+from outfeed.formats.compression import Compression
 from outfeed.ledger.records import FileKind, FileRecord, FileState, RunState
 from outfeed.manifest import DeliveredData
 from outfeed.plan import Part, Reason
@@ -23,6 +24,7 @@ from outfeed.steps.context import ProgressReport, RunContext
 from outfeed.steps.file_log import FileLog
 from outfeed.steps.images import ImageDelivery
 from outfeed.steps.receipt import write_receipt
+from outfeed.steps.sidecars import deliver_sidecars
 
 log = logging.getLogger(__name__)
 
@@ -112,14 +114,16 @@ class Shipment:
     def deliver(self, images: Any | None) -> dict[str, Any]:
         """See `upload`."""
         plan = self.run.plan
-        packages = {part: self.run.staging.result("package", part.key) for part in plan.parts}
-        ready = {part: packaged for part, packaged in packages.items() if packaged is not None}
+        wanted = [part for part in plan.parts if self.options.receives(part.subject)]
+        packages = {part.key: self.run.staging.result("package", part.key) for part in wanted}
+        ready = [(part, packaged) for part in wanted if (packaged := packages[part.key]) is not None]
         if self.options.export_images and images is not None:
             delivery = ImageDelivery(self.run, self.options, self.connector, self.file_log, images)
             self.failures += delivery.deliver(ready)
         self._deliver_data(ready)
         self.file_log.flush()
-        self._raise_failures([part.key for part in packages if part not in ready])
+        self._raise_failures([key for key, packaged in packages.items() if packaged is None])
+        deliver_sidecars(self.run, self.options, self.connector, self.file_log, self.data)
         return write_receipt(self.run, self.options, self.connector, self.file_log, self.data)
 
     def _raise_failures(self, unready: list[str]) -> None:
@@ -143,8 +147,8 @@ class Shipment:
                 remedy="see the failed extract or validate task; when it has succeeded, clear this one",
             )
 
-    def _deliver_data(self, ready: dict[Part, dict[str, Any]]) -> None:
-        pending = [file for part, packaged in ready.items() if (file := self._next_file(part, packaged))]
+    def _deliver_data(self, ready: list[tuple[Part, dict[str, Any]]]) -> None:
+        pending = [file for part, packaged in ready if (file := self._next_file(part, packaged))]
         total = sum(file.packaged["bytes"] for file in pending)
         report = ProgressReport(self.run.ledger, self.file_log.fence, f"data to {self.options.name}", total)
         rows = done = 0
@@ -182,7 +186,7 @@ class Shipment:
     def _receipts(self) -> list[Any]:
         plan = self.run.plan
         return self.run.ledger.deliveries_of_window(
-            plan.customer, self.options.location(), plan.parts[0].mode, plan.start, plan.end
+            plan.customer, self.options.location(), plan.delivery, plan.start, plan.end
         )
 
     def _revised(
@@ -200,14 +204,14 @@ class Shipment:
 
     def _outgoing(self, file: _DataFile) -> Outgoing:
         def opened() -> BinaryIO:
-            return self.run.staging.open_read(file.packaged["records"])
+            return self.run.staging.open_chain(file.packaged["segments"])
 
         return Outgoing(
             path=file.path,
             open=opened,
             size=file.packaged["bytes"],
             sha256=file.packaged["sha256"],
-            content_type="application/x-ndjson",
+            content_type=file.part.content_type,
         )
 
     def _record(self, file: _DataFile, result: Delivered) -> None:
@@ -237,8 +241,11 @@ class Shipment:
     ) -> DeliveredData:
         return DeliveredData(
             part=part.key,
-            site_id=part.site_id,
+            subject=part.subject,
+            media_type=part.media_type,
+            compression=part.compression.value if part.compression is not Compression.NONE else None,
             record=record,
             rejected=packaged["rejected"],
             unchanged=unchanged,
+            details=packaged["details"],
         )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import BaseOperator
 
-from outfeed.config.models import WorkOrdersConfig
+from outfeed.config.models import CustomerConfig
+from outfeed.config.schedule import Schedule
 from outfeed.staging import Staging, path_component
 from outfeed_airflow import resolve
 from outfeed_airflow.operators.base import STAGING_KEY, attempt_token
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from outfeed.plan import Plan
+
+
+#: What the form of a manual run calls the kind's subjects.
+SUBJECT_PARAMS = {"site": "sites", "entity": "entities"}
 
 
 class Group(TypedDict):
@@ -31,24 +36,31 @@ class PlanOperator(BaseOperator):
     under way. Returns one `Group` per mapped task instance.
     """
 
-    def __init__(self, *, customer: str, config: WorkOrdersConfig, config_file: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, customer: str, config: CustomerConfig, schedule: Schedule, config_file: str, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.customer = customer
         self.config = config
+        self.schedule = schedule
         self.config_file = config_file
 
     def execute(self, context: Context) -> list[Group]:
         """Plans the run and brings the ledger's tables up to date."""
-        from outfeed.steps.start import RunRequest, start
+        from outfeed.planning import RunRequest
+        from outfeed.steps.start import start
 
         params, dag_run = context["params"], context["dag_run"]
         attempt = attempt_token(context)
+        now = dt.datetime.now(dt.UTC)
         request = RunRequest(
             customer=self.customer,
-            window=run_window(self.config, dag_run, params, dt.datetime.now(dt.UTC)),
-            run_id=library_run_id(dag_run),
+            schedule=self.schedule,
+            window=run_window(self.config, self.schedule, dag_run, params, now),
+            run_id=library_run_id(dag_run, self.schedule),
             reason=run_reason(dag_run, params),
-            sites=params["sites"],
+            now=now,
+            subjects=params[SUBJECT_PARAMS[self.config.subject]],
             destinations=params["destinations"],
         )
         folder = resolve.staging_root() / self.customer / path_component(request.run_id)
@@ -67,11 +79,13 @@ class PlanOperator(BaseOperator):
         return groups(plan)
 
 
-def library_run_id(dag_run: Any) -> str:
+def library_run_id(dag_run: Any, schedule: Schedule) -> str:
     """The run's id for the library. A run that is cleared as a whole plans and reads its source anew, so it
-    needs a name of its own; its retries and single cleared tasks keep what is there.
+    needs a name of its own; its retries and single cleared tasks keep what is there. Runs of a customer's
+    several DAGs may have the same id in Airflow.
     """
-    return f"{dag_run.run_id}~{dag_run.clear_number}" if dag_run.clear_number else str(dag_run.run_id)
+    run_id = f"{schedule.name}~{dag_run.run_id}" if schedule.name else str(dag_run.run_id)
+    return f"{run_id}~{dag_run.clear_number}" if dag_run.clear_number else run_id
 
 
 def groups(plan: Plan) -> list[Group]:

@@ -1,0 +1,118 @@
+"""Parts of a platform-data run: snapshot and delta of each entity (VI-001, VI-018)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+from outfeed.config.catalogue import catalogue
+from outfeed.config.csv_options import CsvOptions
+from outfeed.config.file_names import FileName
+from outfeed.config.platform_data import PlatformDataConfig
+from outfeed.connectors.base import FilenameStyle
+from outfeed.errors import Action, ConfigError
+from outfeed.plan import Part, TableRead
+from outfeed.planning.request import History, Planned, RunRequest
+from outfeed.windows import Window
+
+SNAPSHOT, DELTA = "snapshot", "delta"
+
+_MEDIA_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+
+
+def plan_platform_data(
+    config: PlatformDataConfig,
+    request: RunRequest,
+    subjects: list[str],
+    destinations: list[str],
+    history: History,
+) -> Planned:
+    """One part per entity and mode; one group, because all of them are read from one state of the database.
+
+    Raises:
+        ConfigError: nothing is left, because snapshots can't be taken in the past.
+    """
+    receivers = [d for d in config.destinations if d.name in destinations]
+    jobs = [
+        (entity, mode)
+        for entity, mode in config.scheduled(request.schedule)
+        if entity in subjects and any(destination.receives(entity) for destination in receivers)
+    ]
+    current = _is_current(config, request)
+    omitted: dict[str, str] = {}
+    parts = []
+    for entity, mode in jobs:
+        past = mode == SNAPSHOT and not current
+        if past and config.backfilled_snapshot == "omit":
+            omitted[f"{mode}/{entity}"] = "a snapshot can't be taken in the past"
+        else:
+            parts.append(_part(config, request, entity, mode, past, history))
+    if not parts:
+        raise ConfigError(
+            f"nothing can be delivered for {request.window}: only snapshots were asked for, and a snapshot "
+            "can't be taken in the past",
+            action=Action.OPERATOR,
+            remedy="run the last window, or set backfilled_snapshot: today, which says so in the name",
+        )
+    return Planned(tuple(parts), (tuple(part.key for part in parts),), omitted)
+
+
+def _is_current(config: PlatformDataConfig, request: RunRequest) -> bool:
+    """Whether no later run of the schedule is due: then a snapshot taken now is this run's."""
+    rule = request.schedule.rule
+    return rule is not None and config.window(rule.last_complete(request.now)) == request.window
+
+
+def _part(
+    config: PlatformDataConfig, request: RunRequest, entity: str, mode: str, past: bool, history: History
+) -> Part:
+    key = f"{mode}/{entity}"
+    read = catalogue()[entity]
+    stem = _stem(config, request, entity, mode) + (f"_as_of_{request.now:%Y_%m_%d}" if past else "")
+    return Part(
+        key=key,
+        dataset=config.type,
+        mode=mode,
+        subject=entity,
+        start=request.window.start,
+        end=request.window.end,
+        stems=dict.fromkeys(FilenameStyle, stem),
+        extension=f".{config.format}{config.compression.suffix}",
+        media_type=_MEDIA_TYPES[config.format],
+        compression=config.compression,
+        md5=config.csv_md5,
+        table=TableRead(
+            table=read.table,
+            key=read.key,
+            clock=read.clock if mode == DELTA else (),
+            columns=read.columns,
+            never=read.never,
+            csv=CsvOptions.model_validate(config.model_dump(include=set(CsvOptions.model_fields))),
+            format=config.format,
+            compression=config.compression,
+            seen=history.seen.get(key),
+            late_days=config.delta_late_days,
+        ),
+    )
+
+
+def _stem(config: PlatformDataConfig, request: RunRequest, entity: str, mode: str) -> str:
+    """The name of a scheduled window has its date; another window's says which it is, or it would look like a
+    correction of that day's file.
+    """
+    window = request.window
+    zone = ZoneInfo(config.data_delta_time_zone)
+    template = FileName(config.file_name if mode == SNAPSHOT else config.delta_file_name)
+    stem = template.render(entity, window.end.astimezone(zone))
+    if _is_scheduled(config, request) or mode == SNAPSHOT:
+        return stem
+    return f"{stem}_from_{window.start:%Y%m%dT%H%M%SZ}_to_{window.end:%Y%m%dT%H%M%SZ}"
+
+
+def _is_scheduled(config: PlatformDataConfig, request: RunRequest) -> bool:
+    """Whether some tick of the schedule means this window."""
+    rule = request.schedule.rule
+    if rule is None:
+        return False
+    tick = rule.next_boundary(request.window.end - dt.timedelta(microseconds=1))
+    return config.window(Window(rule.previous_boundary(tick), tick)) == request.window
