@@ -81,9 +81,9 @@ def _add_look_ups(setting: Setting) -> list[str]:
     return publishers
 
 
-def _metadata(chance: Chance) -> Metadata:
+def _metadata(chance: Chance, number: int) -> Metadata:
     """Some entries, hostile ones among them."""
-    entries: Metadata = {("title", chance.choice(_LANGUAGES)): texts.title(chance)}
+    entries: Metadata = {("title", chance.choice(_LANGUAGES)): texts.numbered_title(chance, number + 1)}
     if chance.random() < 0.6:
         entries["description-short", "*"] = texts.description(chance)
     if chance.random() < 0.5:
@@ -157,7 +157,7 @@ class _Categories:
 
     def _describe(self, category: Category, publisher: int | None, changes: dict[str, Any]) -> None:
         chance, rows, known = self._chance, self._setting.rows, self._setting.known
-        entries = _metadata(chance)
+        entries = _metadata(chance, category.id)
         if publisher is not None:
             entries["publisher-id", "*"] = str(publisher)
         elif chance.random() < 0.5:
@@ -220,7 +220,7 @@ class _Assets:
             id=asset.id,
             asset_type_id=type_id,
             asset_category_id=chance.maybe(chance.randrange(len(_ASSET_CATEGORIES)) + 1),
-            title=texts.title(chance),
+            title=texts.numbered_title(chance, asset.id),
             description=texts.description(chance),
             duration_seconds=None if live else duration,
             production_year=chance.maybe(chance.randrange(1950, 2026)),
@@ -241,7 +241,7 @@ class _Assets:
 
     def _describe(self, asset: Asset, created: dt.datetime | None) -> None:
         chance, rows = self._chance, self._setting.rows
-        entries = _metadata(chance) if asset.id % 9 else {}
+        entries = _metadata(chance, asset.id) if asset.id % 9 else {}
         if entries:
             self._setting.known.asset_metadata[asset.id] = entries
         for (name, language), value in entries.items():

@@ -47,7 +47,13 @@ def title(rng: Random) -> str | None:
     chance = rng.random()
     if chance < 0.12:
         return rng.choice(HOSTILE)
-    return None if chance < 0.15 else f"{rng.choice(_FIRST)} {rng.choice(_SECOND)}"
+    return None if chance < 0.18 else f"{rng.choice(_FIRST)} {rng.choice(_SECOND)}"
+
+
+def numbered_title(rng: Random, number: int) -> str | None:
+    """A title; of 80 numbers in a row, each hostile text has one."""
+    every, kinds = 4, len(HOSTILE)
+    return title(rng) if number % every else HOSTILE[number // every % kinds]
 
 
 def description(rng: Random) -> str | None:
