@@ -10,6 +10,10 @@ command -v sshd > /dev/null || missing="$missing openssh-server"
 command -v initdb > /dev/null || missing="$missing postgresql"
 command -v mariadbd > /dev/null || missing="$missing mariadb-server"
 command -v redis-server > /dev/null || missing="$missing redis-server"
+command -v vsftpd > /dev/null || missing="$missing vsftpd"
+command -v openssl > /dev/null || missing="$missing openssl"
+# The users of that FTP server are none of this machine.
+find /lib /usr/lib -name pam_pwdfile.so 2> /dev/null | grep -q . || missing="$missing libpam-pwdfile"
 
 [ -z "$missing" ] && exit 0
 

@@ -1,4 +1,4 @@
-"""The four kinds of destination on real servers, and a look at each that does not use our connectors."""
+"""The kinds of destination on real servers, and a look at each that does not use our connectors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from outfeed.connectors import (
     Connector,
+    FtpOptions,
     GcsOptions,
     LocalOptions,
     S3Options,
@@ -23,6 +24,7 @@ from outfeed.connectors import (
     open_connector,
 )
 from outfeed.connectors.base import Credentials, Delivered, DestinationOptions, Outgoing, Undelivered
+from tests.servers.ftp import FtpServer
 from tests.servers.gcs import GcsServer
 from tests.servers.s3 import S3Server
 from tests.servers.sshd import SshServer
@@ -106,6 +108,26 @@ class SftpPlace(FolderPlace):
             connection="customer_sftp",
         )
         self.credentials = Credentials(extra={"private_key": server.private_key})
+
+
+class FtpPlace(FolderPlace):
+    verified = "size"
+
+    def __init__(self, server: FtpServer, protocol: Literal["ftp", "ftps"] = "ftp") -> None:
+        self.server = server
+        base, self.folder = server.make_base(unique("base"))
+        self.options = FtpOptions(
+            type="ftp",
+            name=protocol,
+            ftp_host=server.host,
+            ftp_port=server.port,
+            ftp_username=server.username,
+            ftp_remote_directory=base,
+            ftp_protocol=protocol,
+            ftps_ca=server.ca if protocol == "ftps" else None,
+            connection="customer_ftp",
+        )
+        self.credentials = Credentials(login=server.username, password=server.password)
 
 
 class GcsPlace(Place):

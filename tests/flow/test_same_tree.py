@@ -1,4 +1,4 @@
-"""One run to four kinds of destination on real servers: the same tree everywhere."""
+"""One run to every kind of destination on real servers: the same tree everywhere."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from outfeed.plan import Reason
-from tests.flow.places import GcsPlace, LocalPlace, Place, S3Place, SftpPlace
+from tests.flow.places import FtpPlace, GcsPlace, LocalPlace, Place, S3Place, SftpPlace
 from tests.flow.test_delivery import DATA, FIRST, FOLDER
 from tests.flow.world import NAME, SITE_A, SITE_B, World, config
+from tests.servers.ftp import FtpServer
 from tests.servers.gcs import GcsServer
 from tests.servers.s3 import S3Server
 from tests.servers.sshd import SshServer
@@ -20,9 +21,16 @@ OUR_OWN = {f"{FOLDER}/{name}" for name in ("IMAGES", "MANIFEST", "SHA256SUMS", "
 
 
 @pytest.fixture
-def places(tmp_path: Path, sshd: SshServer, gcs: GcsServer, s3: S3Server) -> list[Place]:
+def places(tmp_path: Path, sshd: SshServer, gcs: GcsServer, s3: S3Server, ftp: FtpServer) -> list[Place]:
     """One empty place of each kind."""
-    return [LocalPlace(tmp_path / "local"), SftpPlace(sshd), GcsPlace(gcs), S3Place(s3)]
+    return [
+        LocalPlace(tmp_path / "local"),
+        SftpPlace(sshd),
+        GcsPlace(gcs),
+        S3Place(s3),
+        FtpPlace(ftp),
+        FtpPlace(ftp, "ftps"),
+    ]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.ftp import FtpServer, ftp_server
 from tests.servers.gcs import GcsServer, gcs_server
 from tests.servers.mariadb import MariadbServer, mariadb_server
 from tests.servers.postgres import PostgresServer, postgres_server
@@ -32,6 +33,13 @@ def mariadb() -> Iterator[MariadbServer]:
 def sshd() -> Iterator[SshServer]:
     """An OpenSSH server; make a base directory of your own with `make_base`."""
     with ssh_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ftp() -> Iterator[FtpServer]:
+    """An FTP server, plain and FTPS; make a base directory of your own with `make_base`."""
+    with ftp_server() as server:
         yield server
 
 

@@ -55,11 +55,12 @@ class FtpServer:
 
 
 @contextlib.contextmanager
-def ftp_server(*settings: str) -> Iterator[FtpServer]:
+def ftp_server(*settings: str, names: tuple[str, ...] = ("127.0.0.1", "localhost")) -> Iterator[FtpServer]:
     """A vsftpd that continues TLS sessions only (`require_ssl_reuse`, its default) on a free port.
 
     Args:
-        settings: further lines of vsftpd.conf, such as `cmds_denied=RNFR,RNTO`.
+        settings: further lines of vsftpd.conf, such as `max_per_ip=2`.
+        names: hosts that the certificate is for.
     """
     vsftpd = binary("vsftpd", INSTALL)
     if os.geteuid() != 0:
@@ -67,7 +68,7 @@ def ftp_server(*settings: str) -> Iterator[FtpServer]:
     (port,) = free_ports(1)
     password = secrets.token_urlsafe(16)
     user = pwd.getpwnam(ACCOUNT)
-    certificates = make_certificates("127.0.0.1", "localhost")
+    certificates = make_certificates(*names)
     with scratch("ftp", root_owned=True) as folder, _login_service(folder, password) as service:
         root = folder / "root"
         root.mkdir()

@@ -90,6 +90,7 @@ class FtpOptions(DestinationOptions):
     )
     ftps_ca: str | None = Field(
         default=None,
+        min_length=1,
         description="Certificates (PEM) that vouch for an FTPS server whose CA is not a public one.",
     )
     connection: ConnectionId = Field(

@@ -22,6 +22,9 @@ STALL_TIMEOUT = 120.0
 #: Bytes a second below which a server that stores or hashes a file is taken to hang.
 _SLOWEST = 20e6
 
+#: Seconds without use after which a connection is asked whether it still lives.
+IDLE = 15.0
+
 #: Bytes per send: the time limit holds for each, so that a slow line is not a dead one.
 _PIECE = 64 << 10
 
@@ -383,7 +386,7 @@ class FtpSession:
 
     def alive(self) -> bool:
         """Whether the server still answers; asked only of a connection that was idle for a while."""
-        if time.monotonic() - self.used > 15:
+        if time.monotonic() - self.used > IDLE:
             with contextlib.suppress(FtpRefusal, FtpLost):
                 self.ask("NOOP")
         return self.usable
