@@ -1,4 +1,4 @@
-"""Delivery to a customer's bucket of Amazon S3 or a compatible store (DX-032)."""
+"""Delivery to a customer's bucket of Amazon S3 or a compatible store (DX-032, VI-D01 to VI-D08)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from outfeed.connectors.base import (
     BLOCK_SIZE,
@@ -27,7 +27,8 @@ from outfeed.connectors.base import (
     Undelivered,
     safe_relative_path,
 )
-from outfeed.connectors.s3_objects import S3Objects, part_size, whole_sha256
+from outfeed.connectors.s3_client import open_client, translated
+from outfeed.connectors.s3_objects import Prefix, S3Objects, part_size, whole_sha256
 from outfeed.connectors.transfer import (
     SourceReader,
     Step,
@@ -42,6 +43,18 @@ from outfeed.errors import TransientError
 PREFLIGHT_FOLDER = ".outfeed-preflight"
 
 
+def folder_prefix(value: str) -> str:
+    """A prefix of keys that is empty or ends in one slash, however it was written (VI-D06).
+
+    Raises:
+        ValueError: it has an empty part, `..`, a backslash or a control character.
+    """
+    parts = value.strip("/").split("/") if value.strip("/") else []
+    if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\\]", value):
+        raise ValueError(f"{value!r} is no prefix: it has an empty part, '..', '\\' or a control character")
+    return "".join(f"{part}/" for part in parts)
+
+
 class S3Options(DestinationOptions):
     """A bucket and a prefix of the customer."""
 
@@ -51,6 +64,16 @@ class S3Options(DestinationOptions):
     connection: ConnectionId | None = Field(
         default=None,
         description="Airflow connection with keys, role or endpoint; without it the worker's own identity.",
+    )
+    s3_assume_role: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$",
+        description="ARN of a role to act in, for a bucket of another account (VI-D08).",
+    )
+    s3_external_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_+=,.@:/-]+$",
+        description="External id that the role asks for; it identifies us and is no secret.",
     )
     checksum_mode: Literal["when_supported", "when_required"] = Field(
         default="when_supported",
@@ -67,12 +90,14 @@ class S3Options(DestinationOptions):
     @field_validator("s3_key_prefix")
     @classmethod
     def _normal_prefix(cls, value: str) -> str:
-        parts = value.strip("/").split("/") if value.strip("/") else []
-        if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\\]", value):
-            raise ValueError(
-                f"{value!r} is no prefix: it has an empty part, '..', '\\' or a control character"
-            )
-        return "".join(f"{part}/" for part in parts)
+        return folder_prefix(value)
+
+    @model_validator(mode="after")
+    def _external_id_only_with_role(self) -> Self:
+        # A role may also be named by the connection.
+        if self.s3_external_id and not self.s3_assume_role and not self.connection:
+            raise ValueError("s3_external_id has a meaning only with s3_assume_role")
+        return self
 
     def location(self) -> str:
         """`s3://bucket/prefix/`, the same with and without the trailing slash in the YAML."""
@@ -102,7 +127,7 @@ class S3Connector(Connector):
             self.capabilities = dataclasses.replace(self.capabilities, checksum=None)
 
     def __enter__(self) -> Self:
-        self._objects = S3Objects(self._options, self.credentials)
+        self._objects = self._open_objects()
         return self
 
     def __exit__(
@@ -115,13 +140,13 @@ class S3Connector(Connector):
         return deliver_in_threads(files, self._deliver, self._options.parallel, self._stop)
 
     def stat(self, path: str) -> RemoteFile | None:
-        """See the base class; the checksum is the hex SHA-256, where the store reports one of the whole."""
+        """See the base class; the checksum is the hex digest of the whole, where the store reports one."""
         head = self._objects.head(safe_relative_path(path))
-        return None if head is None else RemoteFile(path, head["ContentLength"], whole_sha256(head))
+        return None if head is None else RemoteFile(path, head["ContentLength"], self._objects.checksum(head))
 
     def preflight(self) -> Iterator[Check]:
         """Tries to list, to create, to be refused when creating again, and to read; removes its object."""
-        objects = S3Objects(self._options, self.credentials)
+        objects = self._open_objects()
         path = f"{PREFLIGHT_FOLDER}/{temporary_name(self.attempt)}"
         try:
             yield from run_steps(
@@ -136,6 +161,14 @@ class S3Connector(Connector):
             )
         finally:
             objects.close()
+
+    def _open_objects(self) -> S3Objects:
+        """The bucket's objects, without a request."""
+        options = self._options
+        place = Prefix(options.s3_bucket, options.s3_key_prefix, options.location())
+        with translated("open a client", place.location):
+            client = open_client(options, self.credentials)
+        return S3Objects(client, place, checksums=options.checksum_mode == "when_supported")
 
     def _deliver(self, file: Outgoing) -> Delivered:
         reader = SourceReader(file, self._stop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from outfeed.connectors.base import Credentials
@@ -12,8 +12,8 @@ from outfeed.errors import Action, OutfeedError, SupersededError, TerminalError,
 if TYPE_CHECKING:
     from outfeed.connectors.s3 import S3Options
 
-#: Which permission each operation needs, for messages.
-_PERMISSIONS = {
+#: Which permission of Amazon's each operation needs, for messages.
+PERMISSIONS = {
     "PutObject": "s3:PutObject",
     "CreateMultipartUpload": "s3:PutObject",
     "UploadPart": "s3:PutObject",
@@ -30,10 +30,30 @@ _THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExce
 _BAD_KEYS = {
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
+    "InvalidSecurity",
     "ExpiredToken",
     "InvalidToken",
     "TokenRefreshRequired",
 }
+
+
+def check_keys(credentials: Credentials, location: str) -> None:
+    """Guarantees that a connection has both halves of a key, or none (VI-D03).
+
+    Raises:
+        TerminalError: naming the half that is missing.
+    """
+    if bool(credentials.login) == bool(credentials.password):
+        return
+    there, missing = "an access key", "secret key (password)"
+    if credentials.password:
+        there, missing = "a secret key", "access key (login)"
+    raise TerminalError(
+        f"the connection of this destination has {there} but no {missing}",
+        where=location,
+        action=Action.OPERATOR,
+        remedy="complete it, or empty both fields to use the worker's own role",
+    )
 
 
 def open_client(options: S3Options, credentials: Credentials) -> Any:
@@ -41,14 +61,16 @@ def open_client(options: S3Options, credentials: Credentials) -> Any:
     import boto3
     from botocore.config import Config
 
+    check_keys(credentials, options.location())
     extra = credentials.extra
     session = boto3.Session(
         aws_access_key_id=credentials.login or None,
         aws_secret_access_key=credentials.password or None,
         region_name=extra.get("region_name"),
     )
-    if extra.get("role_arn"):
-        _assume_role(session, extra)
+    role = options.s3_assume_role or extra.get("role_arn")
+    if role:
+        _assume_role(session, role, options.s3_external_id or extra.get("external_id"))
     config = Config(
         connect_timeout=30,
         read_timeout=120,
@@ -61,16 +83,16 @@ def open_client(options: S3Options, credentials: Credentials) -> Any:
     return session.client("s3", endpoint_url=extra.get("endpoint_url"), config=config)
 
 
-def _assume_role(session: Any, extra: dict[str, Any]) -> None:
-    """Makes the session act in a role, renewed before it expires: an upload may take longer than an hour."""
+def _assume_role(session: Any, role: str, external_id: str | None) -> None:
+    """Makes the session act in a role (VI-D08), renewed before it expires: an upload may take hours."""
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 
     core = session._session
-    arguments = {"ExternalId": extra["external_id"]} if extra.get("external_id") else {}
+    arguments = {"ExternalId": external_id} if external_id else {}
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=core.create_client,
         source_credentials=session.get_credentials(),
-        role_arn=extra["role_arn"],
+        role_arn=role,
         extra_args={"RoleSessionName": "outfeed", **arguments},
     )
     core._credentials = DeferredRefreshableCredentials(
@@ -95,19 +117,19 @@ def is_taken(error: Exception) -> bool:
 
 
 @contextlib.contextmanager
-def translated(doing: str, location: str) -> Iterator[None]:
+def translated(doing: str, location: str, permissions: Mapping[str, str] = PERMISSIONS) -> Iterator[None]:
     """Turns boto's errors into ours; `doing` completes 'could not …'."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except ClientError as error:
-        raise _refusal(error, f"could not {doing}", location) from error
+        raise _refusal(error, f"could not {doing}", location, permissions) from error
     except BotoCoreError as error:
         raise _failure(error, f"could not {doing}", location) from error
 
 
-def _refusal(error: Any, what: str, location: str) -> OutfeedError:
+def _refusal(error: Any, what: str, location: str, permissions: Mapping[str, str]) -> OutfeedError:
     """What an answer of the service means."""
     code = code_of(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -119,13 +141,13 @@ def _refusal(error: Any, what: str, location: str) -> OutfeedError:
         )
     if code == "RequestTimeout" or is_taken(error):
         return TransientError(f"{what}: {code}", where=location, remedy="retried")
-    action, problem, remedy = _terminal(error, code, status)
+    action, problem, remedy = _terminal(error, code, status, permissions)
     return TerminalError(f"{what}: {problem}", where=location, action=action, remedy=remedy)
 
 
-def _terminal(error: Any, code: str, status: int) -> tuple[Action, str, str]:
+def _terminal(error: Any, code: str, status: int, permissions: Mapping[str, str]) -> tuple[Action, str, str]:
     if code == "NoSuchBucket":
-        return Action.CUSTOMER, "there is no such bucket", "create the bucket, or correct s3_bucket"
+        return Action.CUSTOMER, "there is no such bucket", "create the bucket, or correct its name"
     if code == "RequestTimeTooSkewed":
         return Action.OPERATOR, "the clock of this worker is wrong", "synchronise the worker's clock"
     if code in _BAD_KEYS:
@@ -141,7 +163,7 @@ def _terminal(error: Any, code: str, status: int) -> tuple[Action, str, str]:
             "set region_name in the connection's extra",
         )
     if status == 403:
-        permission = _PERMISSIONS.get(error.operation_name, error.operation_name)
+        permission = permissions.get(error.operation_name, error.operation_name)
         return (
             Action.CUSTOMER,
             f"permission {permission} is missing",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
 
-from outfeed.connectors.base import BLOCK_SIZE, Credentials, Outgoing
-from outfeed.connectors.s3_client import is_missing, is_taken, open_client, translated
+from outfeed.connectors.base import BLOCK_SIZE, Outgoing
+from outfeed.connectors.s3_client import PERMISSIONS, is_missing, is_taken, translated
 from outfeed.connectors.transfer import SourceReader
 from outfeed.errors import Action, OutfeedError, TerminalError
-
-if TYPE_CHECKING:
-    from outfeed.connectors.s3 import S3Options
 
 #: Bytes held per file in flight, and so of one request; a file of at most so many goes in one.
 PART_SIZE = 8 << 20
@@ -40,20 +40,38 @@ def whole_sha256(head: dict[str, Any]) -> str | None:
     return base64.b64decode(checksum).hex()
 
 
+@dataclasses.dataclass(frozen=True)
+class Prefix:
+    """Where the objects are: the prefix is empty or ends in a slash; `location` names it in messages."""
+
+    bucket: str
+    prefix: str
+    location: str
+
+
 class S3Objects:
     """Guarantees that no request creates an object over another one."""
 
-    def __init__(self, options: S3Options, credentials: Credentials) -> None:
-        self._location = options.location()
-        self._bucket = options.s3_bucket
-        self._prefix = options.s3_key_prefix
-        self._checksums = options.checksum_mode == "when_supported"
-        with translated("open a client", self._location):
-            self._client = open_client(options, credentials)
+    #: Which permission each operation needs, for messages.
+    permissions: ClassVar[Mapping[str, str]] = PERMISSIONS
+    #: By what the store is told not to create over an existing object: arguments, and its name.
+    condition: ClassVar[Mapping[str, str]] = {"IfNoneMatch": "*"}
+    condition_name: ClassVar[str] = "If-None-Match"
+
+    def __init__(self, client: Any, place: Prefix, *, checksums: bool) -> None:
+        self._client = client
+        self._location = place.location
+        self._bucket = place.bucket
+        self._prefix = place.prefix
+        self._checksums = checksums
 
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
+
+    def faults(self, doing: str) -> AbstractContextManager[None]:
+        """Turns boto's errors into ours; `doing` completes 'could not …'."""
+        return translated(doing, self._location, self.permissions)
 
     def _object(self, path: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": f"{self._prefix}{path}"}
@@ -71,14 +89,14 @@ class S3Objects:
         """Creates an object in one request; returns its checksum, or None if the name is taken."""
         from botocore.exceptions import ClientError
 
-        with translated(f"create {file.path}", self._location):
+        with self.faults(f"create {file.path}"):
             try:
                 self._client.put_object(
                     **self._object(file.path),
                     **self._digest(content),
                     Body=content,
                     ContentType=file.content_type,
-                    IfNoneMatch="*",
+                    **self.condition,
                 )
             except ClientError as error:
                 if is_taken(error):
@@ -92,12 +110,12 @@ class S3Objects:
             return None
         self._abort_older(file.path)
         algorithm = {"ChecksumAlgorithm": "SHA256"} if self._checksums else {}
-        with translated(f"create {file.path}", self._location):
+        with self.faults(f"create {file.path}"):
             upload = self._client.create_multipart_upload(
                 **self._object(file.path), **algorithm, ContentType=file.content_type
             )["UploadId"]
         try:
-            with translated(f"create {file.path}", self._location):
+            with self.faults(f"create {file.path}"):
                 return self._send_parts(file, first, reader, size, upload)
         except BaseException:
             self._abort(file.path, upload)
@@ -123,7 +141,10 @@ class S3Objects:
             block = reader.block(grown)
         try:
             self._client.complete_multipart_upload(
-                **self._object(file.path), UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+                **self._object(file.path),
+                **self.condition,
+                UploadId=upload,
+                MultipartUpload={"Parts": parts},
             )
         except ClientError as error:
             if not is_taken(error):
@@ -142,7 +163,7 @@ class S3Objects:
 
     def _abort_older(self, path: str) -> None:
         """Ends uploads of the same object that dead tries left; a try that still lives is stopped by it."""
-        with contextlib.suppress(OutfeedError), translated("list unfinished uploads", self._location):
+        with contextlib.suppress(OutfeedError), self.faults("list unfinished uploads"):
             key = self._object(path)["Key"]
             listed = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key)
             for upload in listed.get("Uploads", []):
@@ -151,7 +172,7 @@ class S3Objects:
 
     def _abort(self, path: str, upload: str) -> None:
         """Frees what was sent; without the right to, the customer's lifecycle rule does."""
-        with contextlib.suppress(OutfeedError), translated("abort an upload", self._location):
+        with contextlib.suppress(OutfeedError), self.faults("abort an upload"):
             self._client.abort_multipart_upload(**self._object(path), UploadId=upload)
 
     # -- looking
@@ -161,7 +182,7 @@ class S3Objects:
         from botocore.exceptions import ClientError
 
         mode = {"ChecksumMode": "ENABLED"} if self._checksums else {}
-        with translated(f"look at {path}", self._location):
+        with self.faults(f"look at {path}"):
             try:
                 found: dict[str, Any] = self._client.head_object(**self._object(path), **mode)
             except ClientError as error:
@@ -170,10 +191,14 @@ class S3Objects:
                 raise
         return found
 
+    def checksum(self, head: dict[str, Any]) -> str | None:
+        """The hex digest of the whole object that the store reports, if it does."""
+        return whole_sha256(head)
+
     def remote_sha256(self, path: str) -> str:
         """The hex SHA-256 of an object, by reading it."""
         digest = hashlib.sha256()
-        with translated(f"read {path}", self._location):
+        with self.faults(f"read {path}"):
             body = self._client.get_object(**self._object(path))["Body"]
             for block in body.iter_chunks(BLOCK_SIZE):
                 digest.update(block)
@@ -183,13 +208,13 @@ class S3Objects:
 
     def try_list(self) -> str:
         """Lists the prefix."""
-        with translated("list the prefix", self._location):
+        with self.faults("list the prefix"):
             found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
         return "the prefix holds objects" if found.get("KeyCount") else "the prefix is empty"
 
     def try_put(self, path: str) -> str:
         """Creates a test object."""
-        with translated("create a test object", self._location):
+        with self.faults("create a test object"):
             self._put_test(path)
         return f"created {path}"
 
@@ -197,7 +222,7 @@ class S3Objects:
         """Tries to create the test object again; the store must refuse."""
         from botocore.exceptions import ClientError
 
-        with translated("try to overwrite the test object", self._location):
+        with self.faults("try to overwrite the test object"):
             try:
                 self._put_test(path)
             except ClientError as error:
@@ -205,7 +230,7 @@ class S3Objects:
                     return "the store refuses to create over an existing object"
                 raise
         raise TerminalError(
-            "the store ignored If-None-Match and overwrote an object: delivered files would not be safe",
+            f"the store ignored {self.condition_name} and overwrote an object: files would not be safe there",
             where=self._location,
             action=Action.ENGINEER,
             remedy="use a store that honours conditional writes, or another connector",
@@ -213,7 +238,11 @@ class S3Objects:
 
     def _put_test(self, path: str) -> None:
         self._client.put_object(
-            **self._object(path), **self._digest(_CONTENT), Body=_CONTENT, IfNoneMatch="*"
+            **self._object(path),
+            **self._digest(_CONTENT),
+            **self.condition,
+            Body=_CONTENT,
+            ContentType="text/plain",
         )
 
     def try_head(self, path: str) -> str:
@@ -221,7 +250,7 @@ class S3Objects:
         head = self.head(path)
         if head is None or head["ContentLength"] != len(_CONTENT):
             raise TerminalError(f"{path} is not reported as it was created", where=self._location)
-        checksum = "with" if whole_sha256(head) else "without"
+        checksum = "with" if self.checksum(head) else "without"
         return f"the store reports size, {checksum} checksum"
 
     def try_get(self, path: str) -> str:
@@ -233,7 +262,7 @@ class S3Objects:
     def try_delete(self, path: str) -> str:
         """Removes the test object if we may."""
         try:
-            with translated("remove the test object", self._location):
+            with self.faults("remove the test object"):
                 self._client.delete_object(**self._object(path))
         except OutfeedError as error:
             return f"{path} stays, because we may not delete; the customer may: {error.what}"
