@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from outfeed.formats.columns import Column
 from outfeed.formats.csv_dialect import CsvDialect
+from outfeed.formats.parquet import NEUTRAL, write_parquet
 from outfeed.sources.tables import TableCopied
 from outfeed.staging import ChainedReader
 
@@ -17,8 +18,6 @@ CopyTable = Callable[[Callable[[int], BinaryIO], CsvDialect], TableCopied]
 
 def write_as_parquet(copy: CopyTable, columns: Sequence[Column], stream: Any) -> TableCopied:
     """Writes one Parquet file; the neutral CSV is gone afterwards, whatever happens."""
-    from outfeed.formats.parquet import NEUTRAL, write_parquet
-
     with tempfile.TemporaryDirectory(prefix="outfeed-parquet-") as folder:
         names: list[str] = []
 

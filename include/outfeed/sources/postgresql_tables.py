@@ -160,7 +160,8 @@ class PostgresqlTables(TableSnapshot):
         with asyncpg_explained(self._engine):
             connection = await asyncpg.connect(**self._engine.asyncpg_options())
             self._connections.append(connection)
-            await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # Never ended: closing the connections ends it, and nothing was written.
+            await connection.transaction(isolation="repeatable_read", readonly=True).start()
             if snapshot is not None:
                 await connection.execute(f"SET TRANSACTION SNAPSHOT {sql.literal(snapshot)}")
             await connection.execute(_SETTINGS)

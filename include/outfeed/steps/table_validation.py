@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from outfeed.errors import Action, TransientError
 from outfeed.formats.columns import Column
 from outfeed.formats.compression import open_decompressed
+from outfeed.formats.table_check import TableCounts, check_csv, check_parquet
 from outfeed.ledger.records import Fence
 from outfeed.plan import Part, TableRead
 from outfeed.steps.context import ProgressReport, RunContext
-
-if TYPE_CHECKING:
-    from outfeed.formats.table_check import TableCounts
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +29,6 @@ def validate_table(
         TransientError: staging holds other bytes than the source wrote.
         TerminalError: the parser finds other rows, columns or types than the source reported.
     """
-    from outfeed.formats.table_check import check_csv, check_parquet
-
     columns = [Column(**column) for column in extracted["columns"]]
     report = ProgressReport(run.ledger, fence, f"checked {part.key}", extracted["bytes"])
     hashed = HashingReader(run.staging.open_chain(extracted["segments"]), part.md5, report)
