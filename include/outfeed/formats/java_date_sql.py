@@ -188,7 +188,20 @@ _SQLITE_WHOLE: Final = frozenset(("yyyy", "MM", "dd", "HH", "mm", "ss", "SSS"))
 
 def sqlite(tokens: tuple[Token, ...], expression: str) -> str:
     """For text `YYYY-MM-DD HH:MM:SS[.ffffff][+00:00 | Z]`, with a space or a `T` in the middle."""
-    inner = " || ".join(_sqlite_part(token, expression) for token in tokens)
+    return _sqlite_guarded(" || ".join(_sqlite_part(token, expression) for token in tokens), expression)
+
+
+def sqlite_iso(expression: str) -> str:
+    """The same text as `2018-01-09 14:56:13.123456`."""
+    fraction = f"substr(rtrim(substr({expression}, 20, 7), '+0:Z') || '000000', 1, 7)"
+    return _sqlite_guarded(
+        f"substr({expression}, 1, 10) || ' ' || substr({expression}, 12, 8)"
+        f" || CASE substr({expression}, 20, 1) WHEN '.' THEN {fraction} ELSE '' END",
+        expression,
+    )
+
+
+def _sqlite_guarded(inner: str, expression: str) -> str:
     regular = (
         f"({expression}) GLOB '{_SQLITE_SHAPE}'"
         f" AND ltrim(substr({expression}, 20), '.0123456789') IN ('', 'Z', '+00:00', '+00')"

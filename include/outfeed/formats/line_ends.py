@@ -6,6 +6,7 @@ from typing import Final
 
 from outfeed.errors import Action, TerminalError
 from outfeed.formats.csv_dialect import CsvDialect
+from outfeed.formats.row_cuts import without_escaped
 
 _LF: Final = b"\n"
 
@@ -21,6 +22,7 @@ class CrlfConverter:
     """
 
     def __init__(self, dialect: CsvDialect) -> None:
+        self._dialect = dialect
         self._enclosure = dialect.enclosure.encode()
         self._escape = dialect.escape.encode()
         self._line_end = dialect.line_end
@@ -62,7 +64,7 @@ class CrlfConverter:
         """A break ends a row if the enclosures up to it are even in number; a doubled one does not matter."""
         import numpy as np
 
-        masked = np.frombuffer(self._without_escaped(block), dtype=np.uint8)
+        masked = np.frombuffer(without_escaped(block, self._dialect), dtype=np.uint8)
         enclosures = np.flatnonzero(masked == self._enclosure[0])
         inside, self._inside = self._inside, self._inside ^ (len(enclosures) % 2 == 1)
         breaks = np.flatnonzero(masked == _LF[0])
@@ -72,11 +74,3 @@ class CrlfConverter:
         marked = np.frombuffer(block, dtype=np.uint8).copy()
         marked[within] = _MARK[0]
         return marked.tobytes().replace(_LF, self._line_end).replace(_MARK, _LF)
-
-    def _without_escaped(self, block: bytes) -> bytes:
-        """The block with all in its place, but for enclosures that are escaped."""
-        if self._escape == self._enclosure or self._escape not in block:
-            return block
-        for pair in (self._escape * 2, self._escape + self._enclosure):
-            block = block.replace(pair, _MARK * 2)
-        return block
