@@ -10,8 +10,10 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from outfeed.formats.columns import Kind
 from outfeed.formats.csv_dialect import CsvDialect
 from outfeed.formats.csv_rows import RowEncoder
+from outfeed.formats.line_ends import CrlfConverter
 from tests.hostile import (
     DIALECTS,
     HOSTILE_ROWS,
@@ -130,3 +132,38 @@ def test_hostile_texts_read_back_by_duckdb(
     path = tmp_path / "file.csv"
     path.write_bytes(file_of(rows, dialect))
     assert read_by_duckdb(duck, path, dialect) == expected(rows, dialect)
+
+
+def copied_by_postgresql(
+    connection: psycopg.Connection, rows: list[Row], dialect: CsvDialect, width: int
+) -> bytes:
+    """What PostgreSQL's own CSV writer makes of texts, with the dialect's line ends."""
+    names = ", ".join(f"c{index}" for index in range(width))
+    connection.execute(f"TRUNCATE t{width} RESTART IDENTITY".encode())
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY t{width} ({names}) FROM STDIN".encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
+        characters = [dialect.separator, dialect.enclosure, dialect.escape]
+        delimiter, quote, escape = (psycopg.sql.Literal(each).as_string(connection) for each in characters)
+        force = ", FORCE_QUOTE *" if dialect.encloses(Kind.TEXT) else ""
+        statement = (
+            f"COPY (SELECT {names} FROM t{width} ORDER BY id) TO STDOUT (FORMAT csv, ENCODING 'UTF8',"
+            f" DELIMITER {delimiter}, QUOTE {quote}, ESCAPE {escape}{force})"
+        )
+        converter = CrlfConverter(dialect)
+        with cursor.copy(statement.encode()) as copy:
+            blocks = [converter.feed(bytes(block)) for block in copy]
+    return b"".join(blocks) + converter.finish()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=label)
+def test_python_writes_the_bytes_that_postgresql_writes(
+    connection: psycopg.Connection, dialect: CsvDialect
+) -> None:
+    # VI-C01 VI-C05 VI-C06
+    replaced = expected(HOSTILE_ROWS, dialect)
+    for width in (1, WIDTH):
+        rows = [row[:width] for row in replaced]
+        written = RowEncoder(text_columns(width), dialect).encode(rows)
+        assert copied_by_postgresql(connection, rows, dialect, width) == written

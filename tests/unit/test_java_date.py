@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from outfeed.formats.iso_date import IsoDate
 from outfeed.formats.java_date import JavaDatePattern
 
 DATA = json.loads((Path(__file__).parents[1] / "data" / "java_dates.json").read_text())
@@ -164,3 +165,24 @@ def test_sqlite_leaves_what_it_does_not_understand() -> None:
         sql = JavaDatePattern.parse("MMM E").sqlite("x")
         found = connection.execute(f"SELECT {sql} FROM (SELECT '2018-99-99 00:00:00' AS x)").fetchall()
         assert found == [("? ?",)]
+
+
+@pytest.mark.parametrize(
+    ("instant", "text"),
+    [
+        (dt.datetime(2018, 1, 9, 14, 56, 13, 120_000, tzinfo=dt.UTC), "2018-01-09 14:56:13.120000"),
+        (
+            dt.datetime(99, 1, 9, 14, 56, 13, tzinfo=dt.timezone(dt.timedelta(hours=2))),
+            "0099-01-09 12:56:13.000000",
+        ),
+    ],
+)
+def test_microseconds_are_kept_where_only_outfeed_reads(instant: dt.datetime, text: str) -> None:
+    assert IsoDate().formatter()(instant) == IsoDate().format(instant) == text
+    assert re.fullmatch(IsoDate().regex(), text)
+    with sqlite3.connect(":memory:") as connection:
+        for spelling in sqlite_texts(instant.astimezone(dt.UTC)):
+            sql = f"SELECT {IsoDate().sqlite('x')} FROM (SELECT ? AS x)"
+            ((found,),) = connection.execute(sql, (spelling,)).fetchall()
+            assert dt.datetime.fromisoformat(found) == dt.datetime.fromisoformat(text)
+            assert re.fullmatch(IsoDate().regex(), found)
