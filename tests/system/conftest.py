@@ -19,7 +19,7 @@ from scripts.airflow_rest import AirflowRest
 from tests.faults import kill_points
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import free_ports
-from tests.system.stories import backfill, broken, killed, nightly, once
+from tests.system.stories import backfill, broken, killed, nightly, once, tables
 from tests.system.stories.stage import prepare
 
 T = TypeVar("T")
@@ -56,6 +56,8 @@ class Site:
 
     airflow: LocalAirflow
     rest: AirflowRest
+    #: Database for a platform's tables.
+    platform_url: str
 
     @property
     def customers(self) -> Path:
@@ -126,7 +128,7 @@ def site(postgres: PostgresServer) -> Iterator[Site]:
         )
         airflow.start()
         try:
-            yield Site(airflow, airflow.rest())
+            yield Site(airflow, airflow.rest(), postgres.create_database("stories_tables"))
         finally:
             airflow.stop()
 
@@ -139,6 +141,7 @@ STORIES: dict[str, Callable[[Site], Any]] = {
     "nightly": nightly.tell,
     "once": once.tell,
     "source": broken.tell_source,
+    "tables": tables.tell,
 }
 
 

@@ -35,10 +35,13 @@ _ENVIRONMENTS = frozenset(
 def advice(customer: str, config: CustomerConfig, document: Document) -> Iterator[Problem]:
     """Warnings about a valid configuration, at the destination that each belongs to.
 
+    - what the kind of configuration warns of, such as dates without a zone (VI-C15);
     - no folder that separates testing from production (DX-055);
     - whatever each receipt will warn of, such as a server that nobody vouches for (D20);
     - a customer's name that does not serve at a destination (D33, DX-057).
     """
+    for key, message, hint in config.warnings():
+        yield Problem(*document.place((key,)), message, hint)
     for index, destination in enumerate(config.destinations):
         for message, hint in _of_destination(customer, destination):
             yield Problem(*document.place(("destinations", index, "name")), message, hint)

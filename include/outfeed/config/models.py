@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -205,6 +206,10 @@ class CustomerConfig(Model):
         """The destinations that anything of a schedule goes to."""
         subjects = self.subjects(schedule)
         return [d for d in self.destinations if any(d.receives(subject) for subject in subjects)]
+
+    def warnings(self) -> Iterator[tuple[str, str, str]]:
+        """What is allowed but worth a second look: key, message and hint."""
+        yield from ()
 
     def summary(self) -> str:
         """What is exported, in a few words."""

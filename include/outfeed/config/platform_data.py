@@ -197,10 +197,41 @@ class PlatformDataConfig(CsvOptions, CustomerConfig):
         """One name per schedule: deliveries of different schedules may have the same window."""
         return f"{self.type}_{schedule.name}"
 
+    def warnings(self) -> Iterator[tuple[str, str, str]]:
+        """Where CSV leaves RFC 4180 or dates lack their zone; deltas that leave days out (VI-C15)."""
+        if self.format == "csv":
+            for message in self.dialect().warnings():
+                yield _option(message), message, ""
+        for schedule in self.all_schedules():
+            rule = schedule.rule
+            if rule is None:
+                continue
+            tick = rule.next_boundary(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+            span = rule.next_boundary(tick) - tick
+            if span > dt.timedelta(days=self.data_delta_days):
+                yield (
+                    "schedules",
+                    f"the schedule {rule.cron!r} runs every {span.days} days, but a delta holds "
+                    f"{self.data_delta_days}: changes between them are in no delta",
+                    f"set data_delta_days: {span.days}",
+                )
+
     def summary(self) -> str:
         """See the base class."""
         jobs = [job for jobs in self.jobs().values() for job in jobs]
         return f"{len({name for name, _ in jobs})} entities, {len(jobs)} files a round, as {self.format}"
+
+
+def _option(message: str) -> str:
+    """The option that a warning about the dialect belongs to."""
+    words = {
+        "separator": "csv_field_separator",
+        "escape": "csv_escape_char",
+        "enclosure": "csv_text_enclosure",
+        "line ends": "csv_line_end",
+        "texts that begin": "csv_formula_guard",
+    }
+    return next((option for word, option in words.items() if word in message), "csv_date_format")
 
 
 def unknown_entity(name: str, known: Sequence[str]) -> str:

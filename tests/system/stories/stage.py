@@ -10,8 +10,10 @@ import secrets
 from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from outfeed.demo_data import generate
+from outfeed.demo_data.platform_data import generate as generate_tables
 from outfeed.ledger import Ledger
 from tests.servers.process import free_ports
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 PLATFORM = "stories/platform.db"
 IMAGES = "stories/images"
 #: Airflow connections of the stories' customers.
-SOURCE, DEAD_SOURCE, MAIL = "stories_db", "dead_db", "stories_mail"
+SOURCE, DEAD_SOURCE, MAIL, TABLES = "stories_db", "dead_db", "stories_mail", "stories_tables"
 
 #: A site for each story that needs records in March, and two with records up to today.
 BACKFILLED = "0b6d3f0e-7f0b-4f5e-8b57-8f6f5d6f7a01"
@@ -61,9 +63,20 @@ def prepare(site: Site) -> None:
         seed=9,
         broken_share=0,
     )
+    generate_tables(site.platform_url, scale=1, days=5, end=today, seed=5)
+    tables = urlsplit(site.platform_url)
     (dead_port,) = free_ports(1)
     for connection in (
         {"connection_id": SOURCE, "conn_type": "sqlite", "host": PLATFORM},
+        {
+            "connection_id": TABLES,
+            "conn_type": "postgres",
+            "host": tables.hostname,
+            "port": tables.port,
+            "schema": tables.path.lstrip("/"),
+            "login": tables.username,
+            "password": tables.password,
+        },
         {
             "connection_id": DEAD_SOURCE,
             "conn_type": "postgres",
