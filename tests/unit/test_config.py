@@ -25,6 +25,7 @@ from outfeed.config.models import MAX_SPAN_DAYS
 from outfeed.config.problems import InvalidConfigError
 from outfeed.config.schema import json_schema
 from outfeed.config.work_orders import WorkOrdersConfig
+from outfeed.connectors import CONNECTORS
 from outfeed.connectors.base import FilenameStyle
 from outfeed.errors import ConfigError
 
@@ -57,6 +58,10 @@ def document(**changes: Any) -> dict[str, Any]:
         "destinations": [LOCAL],
     }
     return {key: value for key, value in (base | changes).items() if value is not None}
+
+
+#: What a message lists.
+KNOWN = ", ".join(sorted(CONNECTORS))
 
 
 def parse(**changes: Any) -> WorkOrdersConfig:
@@ -190,7 +195,7 @@ def test_connectors_go_by_their_type() -> None:
 
 def test_an_unknown_connector_is_refused_with_the_known_ones() -> None:
     # DX-015 DX-043 D26
-    known = "; the known ones are ftp, gcs, local, s3, sftp"
+    known = f"; the known ones are {KNOWN}"
     assert refused_destination({"name": "mail", "type": "email", "emails": ["bi@acme.example"]}) == [
         f"unknown type 'email'{known}"
     ]
@@ -199,7 +204,7 @@ def test_an_unknown_connector_is_refused_with_the_known_ones() -> None:
     ]
     assert refused_destination(SFTP, type="stfp") == [f"unknown type 'stfp'{known} (did you mean 'sftp'?)"]
     assert refused_destination({"name": "mail"}) == [
-        "the key 'type' is missing in item 1 of 'destinations' (known: ftp, gcs, local, s3, sftp)"
+        f"the key 'type' is missing in item 1 of 'destinations' (known: {KNOWN})"
     ]
 
 
@@ -467,8 +472,7 @@ destinations:
         "acme.yaml:2:11: interval: 'hourly' is not 'once', 'daily', 'weekly' or 'monthly'",
         "acme.yaml:5:1: unknown key 'sourc' (did you mean 'source'?)",
         "acme.yaml:11:5: unknown key 'filename_stile' (did you mean 'filename_style'?)",
-        "acme.yaml:13:11: unknown type 'localhost'; the known ones are ftp, gcs, local, s3, sftp"
-        " (did you mean 'local'?)",
+        f"acme.yaml:13:11: unknown type 'localhost'; the known ones are {KNOWN} (did you mean 'local'?)",
     ]
 
 
