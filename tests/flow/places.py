@@ -18,6 +18,7 @@ from outfeed.connectors import (
     Connector,
     FtpOptions,
     GcsOptions,
+    GoogleOptions,
     LocalOptions,
     S3Options,
     SftpOptions,
@@ -26,6 +27,7 @@ from outfeed.connectors import (
 from outfeed.connectors.base import Credentials, Delivered, DestinationOptions, Outgoing, Undelivered
 from tests.servers.ftp import FtpServer
 from tests.servers.gcs import GcsServer
+from tests.servers.google_xml import GoogleXml
 from tests.servers.s3 import S3Server
 from tests.servers.sshd import SshServer
 
@@ -160,25 +162,13 @@ class GcsPlace(Place):
         return content
 
 
-class S3Place(Place):
-    """Looked at with the owner's client; unfinished uploads count as names."""
-
-    verified = "sha256"
+class BucketPlace(Place):
+    """Looked at with the owner's client of S3; unfinished uploads count as names."""
 
     def __init__(self, server: S3Server) -> None:
         self.server = server
         self.bucket = server.make_bucket("customer")
         self.prefix = f"testing/{unique('base')}/"
-        self.options = S3Options(type="s3", name="s3", s3_bucket=self.bucket, s3_key_prefix=self.prefix)
-        self.credentials = Credentials(
-            login=server.access_key,
-            password=server.secret_key,
-            extra={
-                "endpoint_url": server.endpoint,
-                "region_name": server.region,
-                "addressing_style": "path",
-            },
-        )
 
     def names(self) -> set[str]:
         client = self.server.client()
@@ -194,6 +184,43 @@ class S3Place(Place):
             self.server.client().get_object(Bucket=self.bucket, Key=f"{self.prefix}{path}")["Body"].read()
         )
         return content
+
+
+class S3Place(BucketPlace):
+    verified = "sha256"
+
+    def __init__(self, server: S3Server) -> None:
+        super().__init__(server)
+        self.options = S3Options(type="s3", name="s3", s3_bucket=self.bucket, s3_key_prefix=self.prefix)
+        self.credentials = Credentials(
+            login=server.access_key,
+            password=server.secret_key,
+            extra={
+                "endpoint_url": server.endpoint,
+                "region_name": server.region,
+                "addressing_style": "path",
+            },
+        )
+
+
+class GooglePlace(BucketPlace):
+    """With an HMAC key, over the XML API."""
+
+    verified = "md5"
+
+    def __init__(self, google: GoogleXml) -> None:
+        super().__init__(google.store)
+        self.google = google
+        self.options = GoogleOptions(
+            type="google",
+            name="google",
+            google_bucket=self.bucket,
+            google_key_prefix=self.prefix,
+            connection="customer_google",
+        )
+        self.credentials = Credentials(
+            login=google.access_key, password=google.secret_key, extra={"endpoint_url": google.endpoint}
+        )
 
 
 def content(size: int, seed: int = 0) -> bytes:

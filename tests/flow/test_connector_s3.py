@@ -6,11 +6,12 @@ import base64
 import contextlib
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Iterator
 
 import pytest
 
-from outfeed.connectors.base import CheckState, Delivered
+from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.s3_objects import PART_SIZE, part_size
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
 from tests.flow.places import S3Place, content, failure, outgoing
@@ -77,15 +78,19 @@ def test_large_content_under_a_taken_name_is_not_even_sent(place: S3Place) -> No
 
 
 @contextlib.contextmanager
-def spying(operations: list[str], *, drop: str = "") -> Iterator[None]:
+def spying(
+    operations: list[str], *, drop: str = "", arguments: dict[str, dict[str, object]] | None = None
+) -> Iterator[None]:
     """Notes what boto is asked for; `drop` is an argument that gets lost on the way."""
+    kept = {} if arguments is None else arguments
     import botocore.client
 
     original = botocore.client.BaseClient._make_api_call
 
-    def noted(self: object, operation: str, arguments: dict[str, object]) -> object:
+    def noted(self: object, operation: str, given: dict[str, object]) -> object:
         operations.append(operation)
-        return original(self, operation, {name: value for name, value in arguments.items() if name != drop})
+        kept[operation] = given
+        return original(self, operation, {name: value for name, value in given.items() if name != drop})
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
@@ -136,6 +141,72 @@ def test_a_role_is_assumed_where_the_connection_names_one(
     with pytest.raises(TerminalError, match="sts:AssumeRole"):
         place.deliver(outgoing("other", b"data"))
     assert place.names() == {"file"}
+
+
+def test_a_role_is_assumed_where_the_option_names_one(
+    place: S3Place, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # VI-D08
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", s3.endpoint)
+    place.credentials = dataclasses.replace(
+        place.credentials, login=s3.reader_access_key, password=s3.reader_secret_key
+    )
+    with pytest.raises(TerminalError, match="s3:PutObject"):
+        place.deliver(outgoing("file", b"data"))
+    role = {"s3_assume_role": s3.role_arn}
+    assert isinstance(place.deliver(outgoing("file", b"data"), **role)["file"], Delivered)
+    with pytest.raises(TerminalError, match="sts:AssumeRole"):
+        place.deliver(outgoing("other", b"data"), s3_assume_role=f"{s3.role_arn}-of-nobody")
+    assert place.names() == {"file"}
+
+
+@pytest.mark.parametrize("where", ["option", "connection"])
+def test_the_role_is_asked_for_with_the_external_id(
+    place: S3Place, s3: S3Server, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    # VI-D08
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", s3.endpoint)
+    options = {"s3_assume_role": s3.role_arn}
+    extra = dict(place.credentials.extra)
+    if where == "option":
+        options["s3_external_id"] = "acme:7"
+    else:
+        extra["external_id"] = "acme:7"
+    place.credentials = Credentials(s3.reader_access_key, s3.reader_secret_key, extra=extra)
+    asked: dict[str, dict[str, object]] = {}
+    with spying([], arguments=asked):
+        place.deliver(outgoing("file", b"data"), **options)
+    assert asked["AssumeRole"]["ExternalId"] == "acme:7"
+    assert asked["AssumeRole"]["RoleArn"] == s3.role_arn
+
+
+def test_without_a_connection_the_worker_is_itself(
+    place: S3Place, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # VI-D05
+    place.credentials = Credentials()
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.endpoint)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", s3.region)
+    with pytest.raises(TerminalError, match="NoCredentialsError"):
+        place.deliver(outgoing("file", b"data"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
+    assert isinstance(place.deliver(outgoing("file", b"data"))["file"], Delivered)
+
+
+def test_the_secret_is_in_no_log(place: S3Place, caplog: pytest.LogCaptureFixture) -> None:
+    # VI-D04, XX-06
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("botocore").setLevel(logging.DEBUG)
+    try:
+        place.deliver(outgoing("file", b"data"), outgoing("large", content(LARGE)))
+    finally:
+        logging.getLogger("botocore").setLevel(logging.NOTSET)
+    assert len(caplog.text) > 1000
+    assert place.server.secret_key not in caplog.text
 
 
 def test_wrong_keys_are_the_operators_to_mend(place: S3Place) -> None:

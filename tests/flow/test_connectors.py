@@ -22,6 +22,7 @@ from tests.flow.places import (
     FtpPlace,
     GcsPlace,
     GeneratedStream,
+    GooglePlace,
     LocalPlace,
     Place,
     S3Place,
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.servers
 SMALL, LARGE = 200_000, 9_000_000
 
 
-@pytest.fixture(params=["ftp", "ftps", "gcs", "local", "s3", "sftp"])
+@pytest.fixture(params=["ftp", "ftps", "gcs", "google", "local", "s3", "sftp"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An empty destination of each kind."""
     match request.param:
@@ -47,6 +48,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
             return FtpPlace(request.getfixturevalue("ftp"), request.param)
         case "gcs":
             return GcsPlace(request.getfixturevalue("gcs"))
+        case "google":
+            return GooglePlace(request.getfixturevalue("google"))
         case "local":
             folder = tmp_path / "delivered"
             folder.mkdir()

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from outfeed.plan import Reason
-from tests.flow.places import FtpPlace, GcsPlace, LocalPlace, Place, S3Place, SftpPlace
+from tests.flow.places import FtpPlace, GcsPlace, GooglePlace, LocalPlace, Place, S3Place, SftpPlace
 from tests.flow.test_delivery import DATA, FIRST, FOLDER
 from tests.flow.world import NAME, SITE_A, SITE_B, World, config
 from tests.servers.ftp import FtpServer
 from tests.servers.gcs import GcsServer
+from tests.servers.google_xml import GoogleXml
 from tests.servers.s3 import S3Server
 from tests.servers.sshd import SshServer
 
@@ -21,13 +22,16 @@ OUR_OWN = {f"{FOLDER}/{name}" for name in ("IMAGES", "MANIFEST", "SHA256SUMS", "
 
 
 @pytest.fixture
-def places(tmp_path: Path, sshd: SshServer, gcs: GcsServer, s3: S3Server, ftp: FtpServer) -> list[Place]:
+def places(
+    tmp_path: Path, sshd: SshServer, gcs: GcsServer, s3: S3Server, ftp: FtpServer, google: GoogleXml
+) -> list[Place]:
     """One empty place of each kind."""
     return [
         LocalPlace(tmp_path / "local"),
         SftpPlace(sshd),
         GcsPlace(gcs),
         S3Place(s3),
+        GooglePlace(google),
         FtpPlace(ftp),
         FtpPlace(ftp, "ftps"),
     ]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers.ftp import FtpServer, ftp_server
 from tests.servers.gcs import GcsServer, gcs_server
+from tests.servers.google_xml import GoogleXml, google_xml
 from tests.servers.mariadb import MariadbServer, mariadb_server
 from tests.servers.postgres import PostgresServer, postgres_server
 from tests.servers.s3 import S3Server, s3_server
@@ -54,6 +55,13 @@ def gcs() -> Iterator[GcsServer]:
 def s3() -> Iterator[S3Server]:
     """An S3 server; make a bucket of your own with `make_bucket`."""
     with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def google(s3: S3Server) -> Iterator[GoogleXml]:
+    """Google's XML API in front of the S3 server, without a request yet."""
+    with google_xml(s3) as server:
         yield server
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from outfeed.connectors import CONNECTORS, DestinationModel
+from outfeed.connectors import CONNECTORS, DestinationModel, open_connector
+from outfeed.connectors.base import Credentials
+from outfeed.errors import Action, TerminalError
 
 MODEL: TypeAdapter[Any] = TypeAdapter(DestinationModel)
 
@@ -27,6 +29,13 @@ SFTP = {
 }
 GCS = {"type": "gcs", "name": "bi", "storage_uri": "gs://acme-exports/production/"}
 S3 = {"type": "s3", "name": "bi", "s3_bucket": "acme-exports", "s3_key_prefix": "production"}
+GOOGLE = {
+    "type": "google",
+    "name": "bi",
+    "google_bucket": "acme-exports",
+    "google_key_prefix": "production",
+    "connection": "acme_google",
+}
 LOCAL = {"type": "local", "name": "bi", "path": "acme"}
 
 
@@ -34,7 +43,7 @@ def without(values: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != name}
 
 
-@pytest.mark.parametrize("values", [SFTP, GCS, S3, LOCAL], ids=lambda values: str(values["type"]))
+@pytest.mark.parametrize("values", [SFTP, GCS, GOOGLE, S3, LOCAL], ids=lambda values: str(values["type"]))
 def test_a_destination_survives_the_plan(values: dict[str, Any]) -> None:
     options = MODEL.validate_python(values)
     assert isinstance(options, CONNECTORS[values["type"]].options_model)
@@ -43,7 +52,7 @@ def test_a_destination_survives_the_plan(values: dict[str, Any]) -> None:
         MODEL.validate_python(values | {"password": "secret"})
 
 
-@pytest.mark.parametrize("values", [SFTP, GCS, S3, LOCAL], ids=lambda values: str(values["type"]))
+@pytest.mark.parametrize("values", [SFTP, GCS, GOOGLE, S3, LOCAL], ids=lambda values: str(values["type"]))
 def test_location_and_pool_name_hold_what_they_may(values: dict[str, Any]) -> None:
     options = MODEL.validate_python(values)
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,250}", options.pool_name())
@@ -218,6 +227,7 @@ def test_what_is_no_gcs_path_is_refused(uri: str) -> None:
 
 
 def test_an_s3_prefix_is_the_same_with_and_without_slashes() -> None:
+    # VI-D02, VI-D06
     places = {
         MODEL.validate_python(S3 | {"s3_key_prefix": prefix}).location()
         for prefix in ("production", "production/", "/production/")
@@ -232,6 +242,71 @@ def test_an_s3_prefix_is_the_same_with_and_without_slashes() -> None:
 def test_what_is_no_bucket_is_refused(bucket: str) -> None:
     with pytest.raises(ValidationError):
         MODEL.validate_python(S3 | {"s3_bucket": bucket})
+
+
+@pytest.mark.parametrize("prefix", ["a//b", "../a", "a/./b", "a\\b", "a\nb"])
+def test_what_is_no_prefix_is_refused(prefix: str) -> None:
+    # VI-D06
+    for values in (S3 | {"s3_key_prefix": prefix}, GOOGLE | {"google_key_prefix": prefix}):
+        with pytest.raises(ValidationError, match="is no prefix"):
+            MODEL.validate_python(values)
+
+
+def test_an_s3_bucket_is_needed_but_no_connection() -> None:
+    # VI-D02, VI-D05
+    assert MODEL.validate_python(S3).connection_id is None
+    for values in (without(S3, "s3_bucket"), S3 | {"s3_bucket": ""}):
+        with pytest.raises(ValidationError):
+            MODEL.validate_python(values)
+
+
+def test_a_role_is_named_by_its_arn() -> None:
+    # VI-D08
+    role = "arn:aws:iam::123456789012:role/path/outfeed-writer"
+    options = MODEL.validate_python(S3 | {"s3_assume_role": role, "s3_external_id": "acme:7"})
+    assert (options.s3_assume_role, options.s3_external_id) == (role, "acme:7")
+    assert options.location() == MODEL.validate_python(S3).location()
+    for bad in ("outfeed-writer", "arn:aws:iam::123456789012:user/x", "arn:aws:s3:::bucket", role + " "):
+        with pytest.raises(ValidationError):
+            MODEL.validate_python(S3 | {"s3_assume_role": bad})
+    with pytest.raises(ValidationError, match="only with s3_assume_role"):
+        MODEL.validate_python(S3 | {"s3_external_id": "acme:7"})
+
+
+@pytest.mark.parametrize(
+    ("login", "password", "message"),
+    [
+        ("AKIAEXAMPLE", None, "has an access key but no secret key"),
+        ("AKIAEXAMPLE", "", "has an access key but no secret key"),
+        (None, "s3cr3t-value", "has a secret key but no access key"),
+    ],
+)
+def test_half_a_key_is_refused(login: str | None, password: str | None, message: str) -> None:
+    # VI-D03, VI-D04
+    options = MODEL.validate_python(S3 | {"connection": "acme_s3"})
+    credentials = Credentials(login=login, password=password)
+    with pytest.raises(TerminalError, match=message) as caught:
+        open_connector(options, credentials, attempt="a.1").__enter__()
+    assert caught.value.action is Action.OPERATOR
+    assert caught.value.where == "s3://acme-exports/production/"
+    assert "s3cr3t-value" not in str(caught.value)
+
+
+# -- Google by HMAC key
+
+
+def test_a_google_bucket_needs_its_name_and_a_connection() -> None:
+    # VI-D17, VI-D18
+    options = MODEL.validate_python(GOOGLE)
+    assert (options.google_bucket, options.connection_id) == ("acme-exports", "acme_google")
+    assert options.location() == "gs://acme-exports/production/"
+    assert MODEL.validate_python(without(GOOGLE, "google_key_prefix")).location() == "gs://acme-exports/"
+    for name in ("google_bucket", "connection"):
+        with pytest.raises(ValidationError):
+            MODEL.validate_python(without(GOOGLE, name))
+    for bucket in ("ab", "Acme", "a..b", "192.168.1.1", "acme/x", "gs://acme", "goog-x", "a" * 64):
+        with pytest.raises(ValidationError):
+            MODEL.validate_python(GOOGLE | {"google_bucket": bucket})
 
 
 @pytest.mark.parametrize("path", ["../x", "a/../../x", "", "a\nb"])

@@ -9,13 +9,14 @@ from pydantic import BeforeValidator, Field
 from outfeed.connectors.base import Connector, Credentials, DestinationOptions
 from outfeed.connectors.ftp import FtpConnector, FtpOptions, over_ssh
 from outfeed.connectors.gcs import GcsConnector, GcsOptions
+from outfeed.connectors.google import GoogleConnector, GoogleOptions
 from outfeed.connectors.local import LocalConnector, LocalOptions
 from outfeed.connectors.s3 import S3Connector, S3Options
 from outfeed.connectors.sftp import SftpConnector, SftpOptions
 
 CONNECTORS: dict[str, type[Connector]] = {
     connector.type: connector
-    for connector in (FtpConnector, GcsConnector, LocalConnector, S3Connector, SftpConnector)
+    for connector in (FtpConnector, GcsConnector, GoogleConnector, LocalConnector, S3Connector, SftpConnector)
 }
 
 
@@ -37,7 +38,10 @@ def _document_names(value: Any) -> Any:
 
 
 DestinationModel = Annotated[
-    Annotated[FtpOptions | GcsOptions | LocalOptions | S3Options | SftpOptions, Field(discriminator="type")],
+    Annotated[
+        FtpOptions | GcsOptions | GoogleOptions | LocalOptions | S3Options | SftpOptions,
+        Field(discriminator="type"),
+    ],
     BeforeValidator(_document_names),
 ]
 

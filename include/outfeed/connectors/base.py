@@ -75,6 +75,9 @@ class DestinationOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    #: Whether we log in with a key pair from the connection's extra; `outfeed keys` makes and rotates it.
+    key_login: ClassVar[bool] = False
+
     name: Name = Field(description="Name of this destination, unique within the customer.")
     export_images: bool = Field(
         default=False, description="Deliver the images that belong to the exported data (DX-053, DX-075)."
@@ -201,6 +204,27 @@ class RemoteFile:
     checksum: str | None = None
 
 
+#: The steps of all preflights in their one order. A connector has those that apply to it.
+PREFLIGHT_STEPS = (
+    "resolve",
+    "connect",
+    "host key",
+    "tls",
+    "authenticate",
+    "sftp",
+    "bucket",
+    "list",
+    "mkdir",
+    "write",
+    "size",
+    "rename",
+    "no overwrite",
+    "read back",
+    "delete",
+    "clean up",
+)
+
+
 class CheckState(StrEnum):
     """Outcome of one preflight step."""
 
@@ -211,11 +235,21 @@ class CheckState(StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One named step of a preflight, with a sentence that its reader can act on (DX-058 to DX-061)."""
+    """One named step of a preflight, with a sentence that its reader can act on (DX-058 to DX-061).
+
+    Attributes:
+        step: one of `PREFLIGHT_STEPS`.
+        setting: what the step found out, as lines for the customer's YAML (the host key to pin).
+        error: why the step failed.
+        blocks: whether a delivery is impossible without the step; else it only promises less.
+    """
 
     step: str
     state: CheckState
     message: str
+    setting: str | None = None
+    error: OutfeedError | None = dataclasses.field(default=None, compare=False, repr=False)
+    blocks: bool = True
 
 
 class Connector(ABC):
@@ -243,6 +277,8 @@ class Connector(ABC):
     #: Of the kind; after entry, of the server that was met.
     capabilities: Capabilities
     options_model: ClassVar[builtins.type[DestinationOptions]]
+    #: After a login with a key pair: the public half that was accepted, as `<type> <base64>`.
+    accepted_key: str | None = None
 
     def __init__(self, options: Any, credentials: Credentials, *, attempt: str) -> None:
         self.credentials = credentials

@@ -29,6 +29,7 @@ from outfeed.connectors.base import (
     safe_relative_path,
 )
 from outfeed.connectors.gcs_client import TIMEOUT, open_client, translated
+from outfeed.connectors.google_names import bucket_problem
 from outfeed.connectors.transfer import (
     SourceReader,
     Step,
@@ -51,22 +52,6 @@ PREFLIGHT_FOLDER = ".outfeed-preflight"
 _CONTENT = b"Outfeed was here.\n"
 
 
-def _bucket_problem(bucket: str) -> str | None:
-    """Why `bucket` can't be the name of a GCS bucket, or None."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", bucket):
-        return (
-            "a bucket name has 3 to 63 lower-case letters, digits or any of '-_.', and begins and ends well"
-        )
-    parts = bucket.split(".")
-    if any(not 1 <= len(part) <= 63 for part in parts) or len(bucket) > (63 if len(parts) == 1 else 222):
-        return "a bucket name, and each part of it between dots, has at most 63 characters"
-    if re.fullmatch(r"\d+\.\d+\.\d+\.\d+", bucket):
-        return "a bucket name is no IP address"
-    if bucket.startswith("goog") or "google" in bucket:
-        return "Google gives no bucket a name that begins with 'goog' or holds 'google'"
-    return None
-
-
 class GcsOptions(DestinationOptions):
     """A bucket and a prefix of the customer, written with four permissions only (DX-062)."""
 
@@ -86,7 +71,7 @@ class GcsOptions(DestinationOptions):
         if not value.startswith("gs://"):
             raise ValueError(f"{value!r} is no GCS path: write gs://bucket/prefix/")
         bucket, _, prefix = value.removeprefix("gs://").partition("/")
-        problem = _bucket_problem(bucket)
+        problem = bucket_problem(bucket)
         if problem:
             raise ValueError(f"{value!r} names no valid bucket: {problem}")
         parts = prefix.removesuffix("/").split("/") if prefix else []

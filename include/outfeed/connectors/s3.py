@@ -4,55 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import threading
-from collections.abc import Iterable, Iterator
-from functools import partial
-from types import TracebackType
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from outfeed.connectors.base import (
-    BLOCK_SIZE,
     Capabilities,
-    Check,
     ConnectionId,
-    Connector,
     Credentials,
     Delivered,
     DestinationOptions,
-    ExceptionType,
     Outgoing,
-    RemoteFile,
-    Undelivered,
-    safe_relative_path,
 )
+from outfeed.connectors.bucket import BucketConnector, folder_prefix
 from outfeed.connectors.s3_client import open_client, translated
-from outfeed.connectors.s3_objects import Prefix, S3Objects, part_size, whole_sha256
-from outfeed.connectors.transfer import (
-    SourceReader,
-    Step,
-    conflict,
-    deliver_in_threads,
-    run_steps,
-    temporary_name,
-)
+from outfeed.connectors.s3_objects import Prefix, S3Objects
+from outfeed.connectors.transfer import SourceReader
 from outfeed.errors import TransientError
-
-#: Folder below the prefix for the object that a preflight creates.
-PREFLIGHT_FOLDER = ".outfeed-preflight"
-
-
-def folder_prefix(value: str) -> str:
-    """A prefix of keys that is empty or ends in one slash, however it was written (VI-D06).
-
-    Raises:
-        ValueError: it has an empty part, `..`, a backslash or a control character.
-    """
-    parts = value.strip("/").split("/") if value.strip("/") else []
-    if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\\]", value):
-        raise ValueError(f"{value!r} is no prefix: it has an empty part, '..', '\\' or a control character")
-    return "".join(f"{part}/" for part in parts)
 
 
 class S3Options(DestinationOptions):
@@ -108,11 +76,11 @@ class S3Options(DestinationOptions):
         return f"destination_s3_{self.s3_bucket}"
 
 
-class S3Connector(Connector):
+class S3Connector(BucketConnector):
     """Delivers to S3: an object appears whole or not at all, and only if its name is free (`If-None-Match`).
 
     See the base class for the promises. Its SHA-256 and size are sent with it, checked by the service, and
-    compared with what the service reports afterwards.
+    compared with what the service reports afterwards; where it reports none, `verified` is `size`.
     """
 
     type = "s3"
@@ -122,45 +90,8 @@ class S3Connector(Connector):
     def __init__(self, options: S3Options, credentials: Credentials, *, attempt: str) -> None:
         super().__init__(options, credentials, attempt=attempt)
         self._options = options
-        self._stop = threading.Event()
         if options.checksum_mode == "when_required":
             self.capabilities = dataclasses.replace(self.capabilities, checksum=None)
-
-    def __enter__(self) -> Self:
-        self._objects = self._open_objects()
-        return self
-
-    def __exit__(
-        self, kind: ExceptionType | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._objects.close()
-
-    def deliver(self, files: Iterable[Outgoing]) -> Iterator[Delivered | Undelivered]:
-        """See the base class; `verified` is `sha256`, or `size` where the store reports no checksum."""
-        return deliver_in_threads(files, self._deliver, self._options.parallel, self._stop)
-
-    def stat(self, path: str) -> RemoteFile | None:
-        """See the base class; the checksum is the hex digest of the whole, where the store reports one."""
-        head = self._objects.head(safe_relative_path(path))
-        return None if head is None else RemoteFile(path, head["ContentLength"], self._objects.checksum(head))
-
-    def preflight(self) -> Iterator[Check]:
-        """Tries to list, to create, to be refused when creating again, and to read; removes its object."""
-        objects = self._open_objects()
-        path = f"{PREFLIGHT_FOLDER}/{temporary_name(self.attempt)}"
-        try:
-            yield from run_steps(
-                [
-                    Step("list", objects.try_list),
-                    Step("put", partial(objects.try_put, path)),
-                    Step("no overwrite", partial(objects.try_overwrite, path), ("put",)),
-                    Step("head", partial(objects.try_head, path), ("put",)),
-                    Step("read back", partial(objects.try_get, path), ("put",)),
-                    Step("clean up", partial(objects.try_delete, path), ("put",)),
-                ]
-            )
-        finally:
-            objects.close()
 
     def _open_objects(self) -> S3Objects:
         """The bucket's objects, without a request."""
@@ -170,21 +101,6 @@ class S3Connector(Connector):
             client = open_client(options, self.credentials)
         return S3Objects(client, place, checksums=options.checksum_mode == "when_supported")
 
-    def _deliver(self, file: Outgoing) -> Delivered:
-        reader = SourceReader(file, self._stop)
-        try:
-            size = part_size(file.size)
-            first = reader.block(size)
-            if reader.finished:
-                created = self._objects.put(file, first, reader)
-            else:
-                created = self._objects.put_parts(file, first, reader, size)
-            if created is None:
-                return self._identical(file, reader)
-            return self._verified(file, reader, created)
-        finally:
-            reader.close()
-
     def _verified(self, file: Outgoing, reader: SourceReader, checksum: str) -> Delivered:
         """Compares what the store reports of a new object with what was sent."""
         head = self._objects.head(file.path) or {}
@@ -193,27 +109,8 @@ class S3Connector(Connector):
             raise TransientError(
                 f"{file.path} is reported as {head.get('ContentLength')} bytes with SHA-256 {reported}, not "
                 f"as the {reader.bytes} bytes with {checksum} that were sent",
-                where=self._options.location(),
+                where=self._location,
                 remedy="retried under another name",
             )
         verified = "size" if reported is None else "sha256"
         return Delivered(file.path, reader.bytes, reader.sha256, "created", verified)
-
-    def _identical(self, file: Outgoing, reader: SourceReader) -> Delivered:
-        """The result for a name that exists with exactly our content; raises a conflict otherwise."""
-        reader.drain(BLOCK_SIZE)
-        head = self._objects.head(file.path)
-        if head is None:
-            raise TransientError(
-                f"{file.path} appeared and vanished", where=self._options.location(), remedy="retried"
-            )
-        found, verified = f"{head['ContentLength']} bytes", "sha256"
-        if head["ContentLength"] == reader.bytes:
-            digest = whole_sha256(head)
-            if digest is None:
-                digest, verified = self._objects.remote_sha256(file.path), "read-back"
-            if digest == reader.sha256:
-                return Delivered(file.path, reader.bytes, digest, "identical", verified)
-            found = f"sha256 {digest}"
-        ours = f"{reader.bytes} bytes, sha256 {reader.sha256}"
-        raise conflict(file.path, self._options.location(), found, ours)

@@ -250,11 +250,15 @@ def deliver_in_threads(
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One step of a preflight: `run` does it and returns what it found, or raises an OutfeedError."""
+    """One step of a preflight: `run` does it and returns what it found, or raises an OutfeedError.
+
+    A delivery is possible without a step that does not block.
+    """
 
     name: str
     run: Callable[[], str]
     needs: tuple[str, ...] = ()
+    blocks: bool = True
 
 
 def run_steps(steps: Iterable[Step]) -> Iterator[Check]:
@@ -268,7 +272,7 @@ def run_steps(steps: Iterable[Step]) -> Iterator[Check]:
         try:
             message = step.run()
         except OutfeedError as error:
-            yield Check(step.name, CheckState.FAILED, str(error))
+            yield Check(step.name, CheckState.FAILED, str(error), error=error, blocks=step.blocks)
         else:
             passed.add(step.name)
             yield Check(step.name, CheckState.PASSED, message)
