@@ -155,7 +155,7 @@ def tree(customer: str, config: CustomerConfig, destination: DestinationOptions)
         for path in _paths(customer, config, schedule, destination)
     ]
     above: list[str] = []
-    for path in paths:
+    for path in sorted(paths, key=lambda path: (path.startswith("_"), path)):
         folders = path.split("/")
         pairs = zip(above, folders, strict=False)
         shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
@@ -171,7 +171,10 @@ def _paths(
     from outfeed.plan import Reason
     from outfeed.planning import RunRequest, make_plan
 
-    request = RunRequest(customer, schedule, config.window(_EXAMPLE), "example", Reason.TEST, _EXAMPLE.end)
+    # A schedule among several has ticks of its own.
+    several = schedule.rule if schedule.name else None
+    interval = several.last_complete(_EXAMPLE.end) if several else _EXAMPLE
+    request = RunRequest(customer, schedule, config.window(interval), "example", Reason.TEST, interval.end)
     plan = make_plan(config, request)
     for part in plan.parts:
         if destination.receives(part.subject):
