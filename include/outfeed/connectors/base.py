@@ -277,12 +277,15 @@ class Connector(ABC):
     #: Of the kind; after entry, of the server that was met.
     capabilities: Capabilities
     options_model: ClassVar[builtins.type[DestinationOptions]]
-    #: After a login with a key pair: the public half that was accepted, as `<type> <base64>`.
-    accepted_key: str | None = None
 
     def __init__(self, options: Any, credentials: Credentials, *, attempt: str) -> None:
         self.credentials = credentials
         self.attempt = attempt
+
+    @property
+    def accepted_key(self) -> str | None:
+        """After a login with a key pair, the public half that was accepted, as `<type> <base64>`."""
+        return None
 
     @abstractmethod
     def __enter__(self) -> Self:

@@ -35,7 +35,7 @@ from outfeed.connectors.base import (
 from outfeed.connectors.sftp_base import SftpBase
 from outfeed.connectors.sftp_file import SftpDelivery
 from outfeed.connectors.sftp_preflight import preflight
-from outfeed.connectors.ssh import Server, connect
+from outfeed.connectors.ssh import Server, connect, public_line
 from outfeed.connectors.ssh_pool import LoopThread, SessionPool
 from outfeed.connectors.transfer import FileFault, in_flight
 from outfeed.errors import TerminalError
@@ -86,6 +86,8 @@ def _ssh_strings(blob: bytes) -> list[bytes]:
 class SftpOptions(DestinationOptions):
     """An SFTP server, authenticated by its host key; we log in with our key pair only (D20, D21)."""
 
+    key_login = True
+
     type: Literal["sftp"]
     # The second names are those of a destination of type `ftp` that means SFTP (VI-D12).
     sftp_host: str = Field(
@@ -122,7 +124,8 @@ class SftpOptions(DestinationOptions):
         description="Accept and remember the first host key that the server shows; receipts warn (D20).",
     )
     connection: ConnectionId = Field(
-        description="Airflow connection whose extra holds `private_key` and any `private_key_passphrase`."
+        description="Airflow connection whose extra holds `private_key`, any `private_key_passphrase`, and "
+        "during a rotation `private_key_previous`."
     )
     # A small file takes three round trips: at 30 ms, 8 in flight would send 55 a second.
     parallel: int = Field(default=32, ge=1, le=64, description="Files in flight at once.")
@@ -249,6 +252,11 @@ class SftpConnector(Connector):
     def deliver(self, files: Iterable[Outgoing]) -> Iterator[Delivered | Undelivered]:
         """See the base class."""
         return in_flight(files, self._submit, self._options.parallel, self._stop)
+
+    @property
+    def accepted_key(self) -> str | None:
+        """See the base class."""
+        return next((public_line(key) for key in self._server.logged_in), None)
 
     def stat(self, path: str) -> RemoteFile | None:
         """See the base class."""

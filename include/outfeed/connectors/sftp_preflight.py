@@ -8,14 +8,14 @@ from typing import Any
 
 from outfeed.connectors.base import Check, CheckState
 from outfeed.connectors.sftp_base import SftpBase
-from outfeed.connectors.ssh import Server, StepError, connect_steps
+from outfeed.connectors.ssh import Found, Server, StepError, connect_steps
 from outfeed.connectors.ssh_pool import LoopThread
 from outfeed.connectors.ssh_session import SshSession
 from outfeed.connectors.transfer import Step, run_steps
 from outfeed.errors import Action, TerminalError
 
 CONNECTION_STEPS = ("resolve", "connect", "host key", "authenticate", "sftp")
-FILE_STEPS = ("list", "mkdir", "write", "read back", "rename", "clean up")
+FILE_STEPS = ("list", "mkdir", "write", "rename", "read back", "clean up")
 
 _CONTENT = b"Outfeed was here and will remove this file.\n"
 
@@ -43,23 +43,24 @@ def _connection_checks(thread: LoopThread, server: Server) -> Generator[Check, N
             if isinstance(result, SshSession):
                 yield Check("sftp", CheckState.PASSED, "SFTP is available")
                 return result
-            yield Check(step, CheckState.PASSED, result)
+            yield Check(step, CheckState.PASSED, result.message, result.setting)
             passed += 1
     except StepError as failed:
         yield from _failed(failed, passed)
     return None
 
 
-async def _next(progress: AsyncIterator[tuple[str, str | SshSession]]) -> tuple[str, str | SshSession]:
+async def _next(progress: AsyncIterator[tuple[str, Found | SshSession]]) -> tuple[str, Found | SshSession]:
     return await anext(progress)
 
 
 def _failed(failed: StepError, passed: int) -> Iterator[Check]:
     for step in CONNECTION_STEPS[passed:] + FILE_STEPS:
         if step in failed.found:
-            yield Check(step, CheckState.PASSED, failed.found[step])
+            found = failed.found[step]
+            yield Check(step, CheckState.PASSED, found.message, found.setting)
         elif step == failed.step:
-            yield Check(step, CheckState.FAILED, str(failed.error))
+            yield Check(step, CheckState.FAILED, str(failed.error), failed.setting, failed.error)
         else:
             yield Check(step, CheckState.SKIPPED, f"not tried, because {failed.step!r} did not pass")
 
@@ -72,6 +73,7 @@ class _FileSteps:
         self._session = session
         self._base = base
         self._probe = base.temporary("probe")
+        self._readable = self._probe
 
     def steps(self) -> list[Step]:
         """The steps in their order."""
@@ -79,8 +81,8 @@ class _FileSteps:
             Step("list", partial(self._run, self._list)),
             Step("mkdir", partial(self._run, self._mkdir), ("list",)),
             Step("write", partial(self._run, self._write), ("mkdir",)),
-            Step("read back", partial(self._run, self._read_back), ("write",)),
             Step("rename", partial(self._run, self._rename), ("write",)),
+            Step("read back", partial(self._run, self._read_back), ("write",)),
             Step("clean up", partial(self._run, self._clean_up), ("mkdir",)),
         ]
 
@@ -108,7 +110,7 @@ class _FileSteps:
 
     async def _read_back(self) -> str:
         client = self._session.client
-        handle = await self._session.ask(client.open(self._probe, "rb", encoding=None))
+        handle = await self._session.ask(client.open(self._readable, "rb", encoding=None))
         content = await self._session.ask(handle.read())
         await self._session.ask(handle.close())
         if content != _CONTENT:
@@ -135,10 +137,10 @@ class _FileSteps:
     async def _rename_with_colon(self) -> None:
         import asyncssh
 
+        renamed = f"{self._probe} 2025-03-16_00:00:00"
         try:
-            await self._session.ask(
-                self._session.client.rename(self._probe, f"{self._probe} 2025-03-16_00:00:00")
-            )
+            await self._session.ask(self._session.client.rename(self._probe, renamed))
+            self._readable = renamed
         except asyncssh.SFTPFailure as error:
             raise TerminalError(
                 "renamed, but the server refuses a name with ':'",

@@ -22,6 +22,10 @@ from outfeed.errors import Action, ConfigError, OutfeedError, TerminalError, Tra
 if TYPE_CHECKING:
     import asyncssh
 
+#: Where the connection's extra holds our keys; the second one exists while a rotation is under way.
+PRIVATE_KEY = "private_key"
+PREVIOUS_KEY = "private_key_previous"
+
 #: Seconds for each step up to a usable connection.
 CONNECT_TIMEOUT = 30.0
 
@@ -46,13 +50,31 @@ _HOST_KEY_ALGORITHMS = [
 ]
 
 
-class StepError(Exception):
-    """A step on the way to a connection failed; `found` holds what steps just before it found."""
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a step found out, and as lines for the YAML what belongs there."""
 
-    def __init__(self, step: str, error: OutfeedError, found: dict[str, str] | None = None) -> None:
+    message: str
+    setting: str | None = None
+
+
+class StepError(Exception):
+    """A step on the way to a connection failed; `found` holds what steps just before it found.
+
+    `setting` holds lines for the YAML that would end the failure.
+    """
+
+    def __init__(
+        self,
+        step: str,
+        error: OutfeedError,
+        found: dict[str, Found] | None = None,
+        setting: str | None = None,
+    ) -> None:
         self.step = step
         self.error = error
         self.found = found or {}
+        self.setting = setting
         super().__init__(str(error))
 
 
@@ -64,7 +86,8 @@ class Server:
         host_keys: pinned keys in OpenSSH form; empty only with `remember`.
         remember: file that holds the key of the first contact (trust on first use), or None.
         location: URI for messages.
-        credentials: hold our private key.
+        credentials: hold our private key, and during a rotation the previous one.
+        logged_in: our key that the server accepted last, once there is one.
     """
 
     host: str
@@ -74,6 +97,7 @@ class Server:
     remember: Path | None
     location: str
     credentials: Credentials
+    logged_in: list[asyncssh.SSHKey] = dataclasses.field(default_factory=list, compare=False)
 
     def trusted(self) -> tuple[str, ...]:
         """The keys to accept; empty means any, which happens only on a first use that an operator allowed."""
@@ -82,31 +106,42 @@ class Server:
         return self.host_keys
 
     @functools.cached_property
-    def private_key(self) -> asyncssh.SSHKey:
-        """Our key, read once: decrypting one takes a good part of a second."""
+    def private_keys(self) -> tuple[asyncssh.SSHKey, ...]:
+        """Our key and, during a rotation, the previous one; read once: decrypting one takes a while."""
+        extra = self.credentials.extra
+        names = (PRIVATE_KEY, *([PREVIOUS_KEY] if extra.get(PREVIOUS_KEY) else []))
+        return tuple(self._private_key(name) for name in names)
+
+    def keys_to_try(self) -> list[asyncssh.SSHKey]:
+        """The one that was accepted before comes first: a refused one may count as an attack there."""
+        last = self.logged_in[-1:]
+        return [*last, *(key for key in self.private_keys if key not in last)]
+
+    def _private_key(self, name: str) -> asyncssh.SSHKey:
         import asyncssh
 
-        text = self.credentials.extra.get("private_key")
+        text = self.credentials.extra.get(name)
         if not text:
-            problem = "its extra holds no private_key"
+            problem = f"its extra holds no {name}"
         else:
             try:
                 passphrase = self.credentials.extra.get("private_key_passphrase")
                 return asyncssh.import_private_key(text, passphrase)
             except asyncssh.KeyEncryptionError:
-                problem = "its private_key is encrypted and private_key_passphrase is missing or wrong"
+                problem = f"its {name} is encrypted and private_key_passphrase is missing or wrong"
             except asyncssh.KeyImportError:
-                problem = "its private_key is no private key in OpenSSH or PEM form"
+                problem = f"its {name} is no private key in OpenSSH or PEM form"
         unusable = TerminalError(
             f"could not authenticate: the connection of this destination can't be used: {problem}",
             where=self.location,
             action=Action.OPERATOR,
-            remedy="put the private half of the customer's key pair into the connection's extra",
+            remedy="put the private half of the customer's key pair into the connection's extra "
+            "(`outfeed keys create` does)",
         )
         raise StepError("authenticate", unusable)
 
 
-async def connect_steps(server: Server) -> AsyncIterator[tuple[str, str | SshSession]]:
+async def connect_steps(server: Server) -> AsyncIterator[tuple[str, Found | SshSession]]:
     """Connects in named steps: resolve, connect, host key, authenticate; last comes the session itself.
 
     Yields:
@@ -116,12 +151,12 @@ async def connect_steps(server: Server) -> AsyncIterator[tuple[str, str | SshSes
         StepError: names the step; a time-out is told apart from a refusal (DX-087).
     """
     addresses = await _resolve(server)
-    yield "resolve", f"{server.host} is {', '.join(sorted({address[4][0] for address in addresses}))}"
+    yield "resolve", Found(f"{server.host} is {', '.join(sorted({address[4][0] for address in addresses}))}")
     sock = await _connect(server, addresses)
-    yield "connect", f"port {server.port} accepts connections"
+    yield "connect", Found(f"port {server.port} accepts connections")
     connection, shown = await _log_in(server, sock)
     yield "host key", shown
-    yield "authenticate", f"{server.username} may log in with our key"
+    yield "authenticate", Found(_login(server))
     yield "session", await _start_sftp(server, connection)
 
 
@@ -192,13 +227,14 @@ def _unconnected(server: Server, error: OSError) -> TransientError:
     )
 
 
-async def _log_in(server: Server, sock: socket.socket) -> tuple[asyncssh.SSHClientConnection, str]:
+async def _log_in(server: Server, sock: socket.socket) -> tuple[asyncssh.SSHClientConnection, Found]:
     import asyncssh
 
     try:
         trusted = _trusted_keys(server)
-        key = await asyncio.to_thread(lambda: server.private_key)
+        keys = await asyncio.to_thread(server.keys_to_try)
         shown: list[asyncssh.SSHKey] = []
+        offered: list[asyncssh.SSHKey] = []
         connection = await asyncssh.connect(
             tunnel=BatchingTunnel(sock),
             config=None,
@@ -207,10 +243,11 @@ async def _log_in(server: Server, sock: socket.socket) -> tuple[asyncssh.SSHClie
                 host=server.host,
                 port=server.port,
                 username=server.username,
-                client_factory=_pinning_client(trusted, shown),
+                client_factory=_client(trusted, shown, keys, offered),
                 known_hosts=([], [], []),
                 server_host_key_algs=_host_key_algorithms(trusted),
-                client_keys=[key],
+                # The client itself offers them, so that we know which one was accepted.
+                client_keys=None,
                 client_certs=[],
                 agent_path=None,
                 preferred_auth="publickey",
@@ -226,11 +263,20 @@ async def _log_in(server: Server, sock: socket.socket) -> tuple[asyncssh.SSHClie
         )
     except (OSError, asyncssh.Error) as error:
         sock.close()
-        raise _log_in_error(server, error, trusted, shown, key) from error
+        raise _log_in_error(server, error, trusted, shown, keys) from error
     except BaseException:
         sock.close()
         raise
+    server.logged_in[:] = offered[-1:]
     return connection, _accepted(server, trusted, shown[0])
+
+
+def _login(server: Server) -> str:
+    key = server.logged_in[-1]
+    text = f"{server.username} may log in with our"
+    if key == server.private_keys[0]:
+        return f"{text} key {key.get_fingerprint()}"
+    return f"{text} PREVIOUS key {key.get_fingerprint()}, not yet with the new one"
 
 
 def _trusted_keys(server: Server) -> list[asyncssh.SSHKey]:
@@ -248,17 +294,31 @@ def _trusted_keys(server: Server) -> list[asyncssh.SSHKey]:
         raise StepError("host key", unusable) from error
 
 
-def _pinning_client(
-    trusted: list[asyncssh.SSHKey], shown: list[asyncssh.SSHKey]
+def _client(
+    trusted: list[asyncssh.SSHKey],
+    shown: list[asyncssh.SSHKey],
+    keys: list[asyncssh.SSHKey],
+    offered: list[asyncssh.SSHKey],
 ) -> Callable[[], asyncssh.SSHClient]:
     import asyncssh
 
+    waiting = iter(keys)
+
     class PinningClient(asyncssh.SSHClient):  # type: ignore[misc]
-        """Accepts the trusted keys and, on a first use, any; notes what the server showed."""
+        """Accepts the trusted host keys and, on a first use, any; offers our keys one after the other.
+
+        Notes what the server showed, and what was offered to it.
+        """
 
         def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
             shown.append(key)
             return not trusted or key in trusted
+
+        def public_key_auth_requested(self) -> asyncssh.SSHKey | None:
+            key = next(waiting, None)
+            if key is not None:
+                offered.append(key)
+            return key
 
     return PinningClient
 
@@ -281,18 +341,21 @@ def _log_in_error(
     error: Exception,
     trusted: list[asyncssh.SSHKey],
     shown: list[asyncssh.SSHKey],
-    key: asyncssh.SSHKey,
+    keys: list[asyncssh.SSHKey],
 ) -> StepError:
     import asyncssh
 
     if isinstance(error, asyncssh.HostKeyNotVerifiable) and shown:
-        return StepError("host key", _changed_key(server, trusted, shown[0]))
+        both = ", ".join(public_line(key) for key in [*trusted, shown[0]])
+        setting = f"host public key: [{both}]" if server.remember is None else _pin(shown[0])
+        return StepError("host key", _changed_key(server, trusted, shown[0]), setting=setting)
     if isinstance(error, asyncssh.PermissionDenied):
+        prints = " or ".join(key.get_fingerprint() for key in keys)
         refused = TerminalError(
-            f"could not authenticate: {server.username} may not log in with our key {key.get_fingerprint()}",
+            f"could not authenticate: {server.username} may not log in with our key {prints}",
             where=server.location,
             action=Action.CUSTOMER,
-            remedy=f"add this line to authorized_keys: {_public_line(key)}",
+            remedy=f"add this line to authorized_keys: {public_line(server.private_keys[0])}",
         )
         return StepError("authenticate", refused, {"host key": _judgement(server, trusted, shown[0])})
     step = "authenticate" if shown else "host key"
@@ -317,29 +380,39 @@ def _changed_key(server: Server, trusted: list[asyncssh.SSHKey], shown: asyncssh
         f"the server's host key is {shown.get_algorithm()} {shown.get_fingerprint()}, "
         f"but {expected} was expected; nothing was sent",
         where=server.location,
-        action=Action.CUSTOMER,
-        remedy="ask the customer by another way whether the key was replaced; if so, set host_public_key to "
-        f"{_public_line(shown)}" + (f" or remove {server.remember}" if server.remember else ""),
+        # The message goes to the operators alone: whoever stands in between must not be the one who is asked.
+        action=Action.OPERATOR,
+        remedy="ask the customer, not by this server, whether the key was replaced; only if so, add to "
+        f"host_public_key: {public_line(shown)}"
+        + (f" and remove {server.remember}" if server.remember else ""),
     )
 
 
-def _accepted(server: Server, trusted: list[asyncssh.SSHKey], shown: asyncssh.SSHKey) -> str:
+def _pin(key: asyncssh.SSHKey) -> str:
+    return f"host public key: {public_line(key)}"
+
+
+def _accepted(server: Server, trusted: list[asyncssh.SSHKey], shown: asyncssh.SSHKey) -> Found:
     """Says how the key was accepted; on a first use, remembers it once the login has succeeded."""
     if server.remember is not None and not trusted:
         server.remember.parent.mkdir(parents=True, exist_ok=True)
         aside = server.remember.with_name(f"{server.remember.name}.{os.getpid()}.{id(shown)}")
-        aside.write_text(f"{_public_line(shown)}\n")
+        aside.write_text(f"{public_line(shown)}\n")
         aside.replace(server.remember)
     return _judgement(server, trusted, shown)
 
 
-def _judgement(server: Server, trusted: list[asyncssh.SSHKey], shown: asyncssh.SSHKey) -> str:
+def _judgement(server: Server, trusted: list[asyncssh.SSHKey], shown: asyncssh.SSHKey) -> Found:
     text = f"{shown.get_algorithm()} {shown.get_fingerprint()}"
     if server.remember is None:
-        return f"{text} is the expected key"
-    if trusted:
-        return f"{text} is the key of the first contact, but was never confirmed by the customer"
-    return f"{text} is accepted at the first contact; let the customer confirm it: {_public_line(shown)}"
+        message = f"{text} is the expected key"
+    elif trusted:
+        message = f"{text} is the key of the first contact, but was never confirmed by the customer"
+    else:
+        message = (
+            f"{text} is accepted at the first contact; let the customer confirm it: {public_line(shown)}"
+        )
+    return Found(message, _pin(shown))
 
 
 async def _start_sftp(server: Server, connection: asyncssh.SSHClientConnection) -> SshSession:
@@ -367,5 +440,6 @@ def _transient(server: Server, what: str) -> TransientError:
     return TransientError(what, where=server.location, remedy="retried; if it persists, ask the customer")
 
 
-def _public_line(key: asyncssh.SSHKey) -> str:
+def public_line(key: asyncssh.SSHKey) -> str:
+    """The public half of a key as `<type> <base64>`."""
     return " ".join(key.export_public_key().decode().split()[:2])
