@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from outfeed.formats.columns import Column
 from outfeed.formats.csv_dialect import CsvDialect
@@ -27,5 +27,5 @@ def write_as_parquet(copy: CopyTable, columns: Sequence[Column], stream: Any) ->
 
         copied = copy(segment, NEUTRAL)
         chained = ChainedReader(open(name, "rb") for name in sorted(names))  # noqa: PTH123, SIM115
-        write_parquet(chained, columns, stream)
+        write_parquet(cast("BinaryIO", chained), columns, stream)
         return copied

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, cast
 
 from outfeed.errors import Action, OutfeedError, TerminalError
 from outfeed.formats.columns import Column
@@ -57,6 +57,7 @@ class TableReader(Reader):
         if table is None:
             raise TerminalError(f"the part {part.key} has no table", action=Action.ENGINEER)
         snapshot = self._connected()
+        snapshot.longest = 0.0
         columns, clock = chosen_columns(part, table, snapshot.columns(table.table))
         delta = Delta(clock, part.window, table.seen, table.late_days) if clock else None
         copied, files = self._copy(snapshot, table, columns, delta, open_staged, progress)
@@ -112,7 +113,7 @@ class TableReader(Reader):
 
             def segment(number: int) -> BinaryIO:
                 name = f"rows-{number:03}.csv{table.compression.suffix}"
-                return CompressedSegment(opened(name), table.compression)
+                return cast("BinaryIO", CompressedSegment(opened(name), table.compression))
 
             copied = copy(segment, table.csv.dialect())
         return copied, sorted(files, key=lambda file: file.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from outfeed.formats.compression import Compression, open_compressed
 
@@ -38,7 +38,7 @@ class CompressedSegment(io.RawIOBase):
 
     def __init__(self, segment: Segment, compression: Compression) -> None:
         self._segment = segment
-        self._stream = open_compressed(segment, compression)
+        self._stream = open_compressed(cast("BinaryIO", segment), compression)
 
     def writable(self) -> bool:
         """See the base class."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from outfeed.errors import Action, TransientError
 from outfeed.formats.columns import Column
@@ -34,7 +34,9 @@ def validate_table(
     hashed = HashingReader(run.staging.open_chain(extracted["segments"]), part.md5, report)
     with hashed:
         if table.format == "csv":
-            counts = check_csv(open_decompressed(hashed, table.compression), columns, table.csv.dialect())
+            counts = check_csv(
+                open_decompressed(cast("BinaryIO", hashed), table.compression), columns, table.csv.dialect()
+            )
         else:
             (segment,) = extracted["segments"]
             with run.staging.open_read(segment) as stream:
