@@ -11,12 +11,16 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from outfeed.config.load import load_config
+from outfeed.config.models import CustomerConfig
+from outfeed.config.schedule import Schedule
 from outfeed.config.work_orders import WorkOrdersConfig
 from outfeed.demo_data import generate
+from outfeed.demo_data.platform_data import generate as generate_tables
 from outfeed.ledger import Ledger
 from outfeed.windows import Window, format_instant
 from scripts.airflow_local import ROOT, USER, LocalAirflow
@@ -36,8 +40,10 @@ def main() -> int:
     shutil.rmtree(HOME, ignore_errors=True)
     shutil.copytree(ROOT / "dags", HOME / "dags")
     customers = sorted(file.stem for file in (HOME / "dags" / "customers").glob("*.yaml"))
-    say(f"Three customers: {', '.join(customers)}; a platform with work orders, images and some mistakes")
-    make_platform(customers)
+    say(
+        f"{len(customers)} customers: {', '.join(customers)}; two platforms, with some mistakes in their data"
+    )
+    make_platforms(customers)
 
     say("Starting Airflow (scheduler, API server, DAG processor)")
     airflow.start()
@@ -56,72 +62,83 @@ def main() -> int:
 
 def run_all(rest: AirflowRest, customers: list[str]) -> None:
     """Test exports, then live, then a backfill: each run must succeed."""
-    wait_until(lambda: set(customers) <= rest.dag_ids(), "the customers' DAGs")
+    dags = {schedule.dag_id(name): name for name in customers for schedule in load(name).all_schedules()}
+    wait_until(lambda: set(dags) <= rest.dag_ids(), "the customers' DAGs")
     say("Test exports: only they may be the first delivery to a destination")
+    # One per customer, of the schedule that every destination receives something of.
+    first = {name: max(load(name).all_schedules(), key=partial(receiving, name)) for name in customers}
     tests = {
-        name: rest.trigger(name, conf=an_earlier_window(name) | {"reason": "test"}) for name in customers
+        schedule.dag_id(name): rest.trigger(
+            schedule.dag_id(name), conf=an_earlier_window(name, schedule) | {"reason": "test"}
+        )
+        for name, schedule in first.items()
     }
-    for name, run_id in tests.items():
-        succeed(rest, name, run_id)
+    for dag, run_id in tests.items():
+        succeed(rest, dag, run_id)
 
     say("Going live: 'state: draft' becomes 'state: live', the scheduler starts the last complete window")
     for name in customers:
         file = HOME / "dags" / "customers" / f"{name}.yaml"
         file.write_text(file.read_text().replace("state: draft", "state: live"))
-    for name in customers:
-        wait_until(lambda name=name: scheduled(rest, name), f"the scheduled run of {name}")
-        succeed(rest, name, scheduled(rest, name)[0])
+    for dag in dags:
+        wait_until(lambda dag=dag: scheduled(rest, dag), f"the scheduled run of {dag}")
+        succeed(rest, dag, scheduled(rest, dag)[0])
 
-    config = load(DAILY)
-    today = dt.datetime.now(ZoneInfo(config.time_zone)).date()
-    first, last = today - dt.timedelta(days=1 + BACKFILL_DAYS), today - dt.timedelta(days=2)
-    say(f"Backfill of {DAILY}, local days {first} to {last}")
-    backfill = rest.backfill(DAILY, midnight(first, config), midnight(last, config), max_active_runs=2)
+    zone = ZoneInfo(load(DAILY).time_zone)
+    today = dt.datetime.now(zone).date()
+    begin, end = today - dt.timedelta(days=1 + BACKFILL_DAYS), today - dt.timedelta(days=2)
+    say(f"Backfill of {DAILY}, local days {begin} to {end}")
+    backfill = rest.backfill(DAILY, midnight(begin, zone), midnight(end, zone), max_active_runs=2)
     wait_until(lambda: len(of_type(rest, DAILY, "backfill")) == BACKFILL_DAYS, f"backfill {backfill}")
     for run_id in of_type(rest, DAILY, "backfill"):
         succeed(rest, DAILY, run_id)
 
 
-def an_earlier_window(name: str) -> dict[str, str]:
+def receiving(name: str, schedule: Schedule) -> int:
+    """How many destinations receive something of a schedule."""
+    return len(load(name).receivers(schedule))
+
+
+def an_earlier_window(name: str, schedule: Schedule) -> dict[str, str]:
     """A window for the test export that is not the one which the schedule delivers first."""
-    config = load(name)
-    if config.rule is None:
-        first = config.once_window
-        assert first is not None  # noqa: S101 - one-time exports have one
-        window = Window(first.start, first.start + dt.timedelta(days=1))
+    if schedule.once is not None:
+        window = Window(schedule.once.start, schedule.once.start + dt.timedelta(days=1))
     else:
-        window = config.rule.last_complete(config.rule.last_complete(dt.datetime.now(dt.UTC)).start)
+        assert schedule.rule is not None  # noqa: S101 - what is no one-time export has one
+        last = schedule.rule.last_complete(dt.datetime.now(dt.UTC))
+        window = load(name).window(schedule.rule.last_complete(last.start))
     return {"window_start": format_instant(window.start), "window_end": format_instant(window.end)}
 
 
-def make_platform(customers: list[str]) -> None:
-    """The demo's platform: data for every site and window that the customers will export."""
-    database = HOME / "demo" / "platform.db"
-    database.parent.mkdir(parents=True, exist_ok=True)
+def make_platforms(customers: list[str]) -> None:
+    """The demo's platforms: data for every site and window that the customers will export."""
+    folder = HOME / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+    generate_tables(f"sqlite:///{folder / 'video.db'}", scale=5, days=10, end=tomorrow, seed=0)
     for number, name in enumerate(customers):
         config = load(name)
-        end = config.end_date or dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+        if not isinstance(config, WorkOrdersConfig):
+            continue
         generate(
-            f"sqlite:///{database}",
-            HOME / "demo" / "images",
+            f"sqlite:///{folder / 'platform.db'}",
+            folder / "images",
             sites=[str(site) for site in config.site_id],
             orders_per_day=15,
             days=20 if config.end_date is None else 31,
-            end=end,
+            end=config.end_date or tomorrow,
             seed=number,
         )
 
 
-def load(name: str) -> WorkOrdersConfig:
+def load(name: str) -> CustomerConfig:
     """A customer's configuration."""
-    config = load_config(HOME / "dags" / "customers" / f"{name}.yaml")
-    assert isinstance(config, WorkOrdersConfig)  # noqa: S101 - narrows the type for mypy; the examples are
-    return config
+    return load_config(HOME / "dags" / "customers" / f"{name}.yaml")
 
 
-def midnight(day: dt.date, config: WorkOrdersConfig) -> str:
+def midnight(day: dt.date, zone: ZoneInfo) -> str:
     """The begin of a local day with its offset: a backfill's bounds are instants."""
-    return dt.datetime.combine(day, dt.time(), ZoneInfo(config.time_zone)).isoformat()
+    return dt.datetime.combine(day, dt.time(), zone).isoformat()
 
 
 def scheduled(rest: AirflowRest, name: str) -> list[str]:
@@ -137,7 +154,7 @@ def of_type(rest: AirflowRest, name: str, kind: str) -> list[str]:
 def succeed(rest: AirflowRest, name: str, run_id: str) -> None:
     """Waits for a run; raises unless it succeeded."""
     state = rest.wait_for_run(name, run_id, timeout=240)
-    print(f"    {name:<20} {run_id:<50} {state}")
+    print(f"    {name:<24} {run_id:<50} {state}")
     if state != "success":
         raise RuntimeError(
             f"{name} {run_id} {state}: {rest.task_states(name, run_id)}; logs in {HOME / 'logs'}"
@@ -167,7 +184,7 @@ def report(customers: list[str]) -> bool:
             window = f"{receipt.start:%Y-%m-%d %H:%MZ} → {receipt.end:%Y-%m-%d %H:%MZ}"
             print(
                 f"    {receipt.destination:<10} {window} {receipt.reason:<9} {receipt.files} files "
-                f"{receipt.rows:>5} records {receipt.images:>4} images ({receipt.images_missing} missing) "
+                f"{receipt.rows:>6} rows {receipt.images:>4} images ({receipt.images_missing} missing) "
                 f"{receipt.rows_rejected:>2} rejected  sha256sum -c: {'OK' if proven else 'FAILED'}"
             )
     return sound
