@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -69,6 +69,7 @@ def manifest_bytes(
     location: str,
     revision: int,
     data: Iterable[DeliveredData],
+    receives: Callable[[str], bool],
     images: dict[str, int],
     schema: dict[str, str] | None,
     atomicity: str,
@@ -76,6 +77,7 @@ def manifest_bytes(
     """The manifest: one JSON document (fields: docs/delivery.md).
 
     Args:
+        receives: whether a site's or entity's files go to this destination.
         images: counts `delivered` and `missing`, and `bytes`.
         schema: id and sha256 of the JSON Schema that every row obeys; None for tables.
         atomicity: how files become visible at this destination.
@@ -95,15 +97,13 @@ def manifest_bytes(
             "end": format_instant(plan.end),
             "bounds": "[start, end)",
         },
-        "time_zone": plan.config.get("time_zone"),
+        "time_zone": config.days_in,
         "revision": revision,
         "supersedes": delivery_id(plan, location, revision - 1) if revision > 1 else None,
         "schema": schema,
         "atomicity": atomicity,
-        _SUBJECTS[config.subject][1]: sorted(
-            {item.subject for item in ordered} | {part.subject for part in plan.parts}
-        ),
-        "omitted": plan.omitted,
+        _SUBJECTS[config.subject][1]: sorted({part.subject for part in plan.parts if receives(part.subject)}),
+        "omitted": {key: why for key, why in plan.omitted.items() if receives(key.rpartition("/")[2])},
         "files": files,
         "images": images,
         "totals": {

@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import gzip
 import io
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,8 @@ def test_delivery_lists_and_several_places(home: Path, platform: tuple[str, Know
     few = {path.parent.name for path in (home / "delivered" / "few").rglob("*.csv")}
     assert few == {"assets", "assets_delta", "tags"}
     assert results["box"]["files"] > results["few"]["files"] == 3
+    manifest = json.loads((home / "delivered" / "few" / results["few"]["manifest"]).read_bytes())
+    assert manifest["entities"] == ["assets", "tags"]
     assert len(nights.paths()) == results["box"]["files"]
     # A schedule of which a place wants nothing has no task for it.
     audits = nights.plan(dt.datetime(2026, 3, 30, 0, 30, tzinfo=dt.UTC), cron="30 0 * * *")

@@ -182,6 +182,11 @@ class CustomerConfig(Model):
         return ZoneInfo(self.time_zone)
 
     @property
+    def days_in(self) -> str:
+        """The zone in which the days of what is exported begin."""
+        return self.time_zone
+
+    @property
     def first_instant(self) -> dt.datetime | None:
         """The UTC instant from which windows are exported; None if the customer begins where we are."""
         return None if self.start_date is None else local_midnight(self.start_date, self.time_zone)

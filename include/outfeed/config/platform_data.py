@@ -193,6 +193,11 @@ class PlatformDataConfig(CsvOptions, CustomerConfig):
         first = day - dt.timedelta(days=self.data_delta_days)
         return Window(*(local_midnight(each, self.data_delta_time_zone) for each in (first, day)))
 
+    @property
+    def days_in(self) -> str:
+        """The zone of the deltas' midnights."""
+        return self.data_delta_time_zone
+
     def delivery(self, schedule: Schedule) -> str:
         """One name per schedule: deliveries of different schedules may have the same window."""
         return f"{self.type}_{schedule.name}"

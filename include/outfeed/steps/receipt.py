@@ -218,6 +218,7 @@ class _Delivery:
             location=self.options.location(),
             revision=revision,
             data=self.data,
+            receives=self.options.receives,
             images=dataclasses.asdict(self.images),
             schema=_schema(self.run.plan),
             atomicity=self.connector.capabilities.atomic,
