@@ -14,7 +14,7 @@ from outfeed.formats.columns import Kind
 from outfeed.formats.csv_dialect import CsvDialect
 from outfeed.formats.csv_rows import RowEncoder
 from outfeed.formats.line_ends import CrlfConverter
-from tests.hostile import (
+from tests.hostile_texts import (
     DIALECTS,
     HOSTILE_ROWS,
     Row,

@@ -16,7 +16,7 @@ from outfeed.formats.columns import Column, Kind
 from outfeed.formats.csv_dialect import CsvDialect
 from outfeed.formats.csv_rows import RowEncoder
 from outfeed.formats.java_date import JavaDatePattern
-from tests.hostile import Row, dialects, expected, read_by_python, rows, text_columns
+from tests.hostile_texts import Row, dialects, expected, read_by_python, rows, text_columns
 
 UTC = dt.UTC
 INSTANT = dt.datetime(2018, 1, 9, 14, 56, 13, 999_999, tzinfo=UTC)

@@ -13,7 +13,7 @@ from outfeed.errors import TerminalError
 from outfeed.formats.csv_dialect import CsvDialect
 from outfeed.formats.csv_rows import RowEncoder
 from outfeed.formats.line_ends import CrlfConverter
-from tests.hostile import DIALECTS, HOSTILE_ROWS, Row, expected, read_by_python, rows, text_columns
+from tests.hostile_texts import DIALECTS, HOSTILE_ROWS, Row, expected, read_by_python, rows, text_columns
 
 CRLF = [dialect for dialect in DIALECTS if dialect.line_end == b"\r\n"]
 

@@ -18,7 +18,7 @@ from outfeed.formats.columns import Column, Kind
 from outfeed.formats.csv_rows import RowEncoder
 from outfeed.formats.parquet import NEUTRAL, write_parquet
 from outfeed.formats.table_check import check_parquet
-from tests.hostile import Row, rows, text_columns
+from tests.hostile_texts import Row, rows, text_columns
 
 INSTANT = dt.datetime(2018, 1, 9, 14, 56, 13, 123_456, tzinfo=dt.UTC)
 LOCAL = INSTANT.replace(tzinfo=None)

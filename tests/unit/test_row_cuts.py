@@ -14,7 +14,7 @@ from outfeed.formats import row_cuts
 from outfeed.formats.csv_dialect import CsvDialect
 from outfeed.formats.csv_rows import RowEncoder
 from outfeed.formats.row_cuts import whole_rows
-from tests.hostile import Row, dialects, expected, read_by_python, rows, text_columns
+from tests.hostile_texts import Row, dialects, expected, read_by_python, rows, text_columns
 
 
 class Dripping(io.BytesIO):

@@ -21,7 +21,7 @@ from outfeed.formats.csv_dialect import CsvDialect
 from outfeed.formats.csv_rows import RowEncoder
 from outfeed.formats.java_date import JavaDatePattern
 from outfeed.formats.table_check import TableCounts, check_csv
-from tests.hostile import DIALECTS, HOSTILE_ROWS, Row, dialects, rows, text_columns
+from tests.hostile_texts import DIALECTS, HOSTILE_ROWS, Row, dialects, rows, text_columns
 
 INSTANT = dt.datetime(2018, 1, 9, 14, 56, 13, 5, tzinfo=dt.UTC)
 COLUMNS = [Column(kind.value, kind, *((10, 2) if kind == Kind.DECIMAL else ())) for kind in Kind]
