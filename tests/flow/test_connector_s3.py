@@ -121,7 +121,7 @@ def test_a_read_only_key_names_the_missing_permission(place: S3Place, s3: S3Serv
         assert caught.value.action is Action.CUSTOMER
     checks = {check.step: check.state for check in place.connector().preflight()}
     assert checks["list"] is CheckState.PASSED
-    assert checks["put"] is CheckState.FAILED
+    assert checks["write"] is CheckState.FAILED
     assert checks["read back"] is CheckState.SKIPPED
 
 

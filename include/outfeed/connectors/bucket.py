@@ -88,11 +88,11 @@ class BucketConnector(Connector):
             yield from run_steps(
                 [
                     Step("list", objects.try_list),
-                    Step("put", partial(objects.try_put, path)),
-                    Step("no overwrite", partial(objects.try_overwrite, path), ("put",)),
-                    Step("head", partial(objects.try_head, path), ("put",)),
-                    Step("read back", partial(objects.try_get, path), ("put",)),
-                    Step("clean up", partial(objects.try_delete, path), ("put",)),
+                    Step("write", partial(objects.try_put, path)),
+                    Step("no overwrite", partial(objects.try_overwrite, path), ("write",)),
+                    Step("size", partial(objects.try_head, path), ("write",)),
+                    Step("read back", partial(objects.try_get, path), ("write",)),
+                    Step("clean up", partial(objects.try_delete, path), ("write",)),
                 ]
             )
         finally:
