@@ -250,6 +250,18 @@ def test_one_broken_entity_does_not_hold_up_the_others_and_is_retried_alone(
     assert len(after) == 4
 
 
+def test_columns_that_the_document_names_must_be_there(home: Path, postgres: PostgresServer) -> None:
+    # VI-011
+    url = postgres.create_database("platform_columns")
+    generate(url, scale=1, days=1, end=END, seed=3)
+    nights = Nights(home, url, config(entities=["categories"]))
+    with tables(url) as connection:
+        connection.execute("ALTER TABLE categories RENAME level_type TO kind")
+    (failure,) = nights.make(nights.plan(TICK))
+    assert "categories lacks the columns level_type" in str(failure)
+    assert failure.action is Action.ENGINEER
+
+
 def test_a_snapshot_of_the_past_is_left_out_or_marked(home: Path, platform: tuple[str, KnownAnswers]) -> None:
     # VI-019
     url, _ = platform

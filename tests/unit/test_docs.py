@@ -37,3 +37,10 @@ def test_the_readme_says_whom_to_ask_for_data_in_near_real_time() -> None:
     text = " ".join((ROOT / "README.md").read_text().split())
     assert "Outfeed is for scheduled exports and BI." in text
     assert "ask your implementation manager" in text
+
+
+def test_the_page_on_platform_data_says_whom_to_ask_for_data_in_near_real_time() -> None:
+    # VI-006
+    text = " ".join((ROOT / "docs" / "platform-data.md").read_text().split())
+    assert "Data within seconds of its creation is another service: the platform's event stream" in text
+    assert "ask your technical account manager" in text
