@@ -37,12 +37,17 @@ def connection(conn_id: str) -> Connection:
     """
     found = _find_connection(conn_id)
     if found is None:
-        raise TerminalError(
-            f"the Airflow connection {conn_id!r} is not defined",
-            action=Action.OPERATOR,
-            remedy="add it under Admin, Connections or in the secrets backend, then clear this task",
-        )
+        raise undefined(conn_id)
     return found
+
+
+def undefined(conn_id: str) -> TerminalError:
+    """The error of a connection that is not defined."""
+    return TerminalError(
+        f"the Airflow connection {conn_id!r} is not defined",
+        action=Action.OPERATOR,
+        remedy="add it under Admin, Connections or in the secrets backend, then clear this task",
+    )
 
 
 def _find_connection(conn_id: str) -> Connection | None:
@@ -57,9 +62,11 @@ def _find_connection(conn_id: str) -> Connection | None:
 
 def credentials(conn_id: str | None) -> Credentials:
     """Plain values of a connection; empty ones for a destination that needs no secrets."""
-    if conn_id is None:
-        return Credentials()
-    found = connection(conn_id)
+    return Credentials() if conn_id is None else plain_values(connection(conn_id))
+
+
+def plain_values(found: Connection) -> Credentials:
+    """Plain values of a connection, as the library takes them."""
     return Credentials(
         login=found.login, password=found.password, host=found.host, port=found.port, extra=found.extra_dejson
     )
@@ -104,15 +111,15 @@ def ledger() -> Iterator[Ledger]:
     """The ledger, closed afterwards. The URL holds the password and never leaves this function."""
     from outfeed.ledger import Ledger
 
-    opened = Ledger(_ledger_url())
+    opened = Ledger(ledger_url_of(_find_connection(LEDGER_CONNECTION)))
     try:
         yield opened
     finally:
         opened.close()
 
 
-def _ledger_url() -> str:
-    found = _find_connection(LEDGER_CONNECTION)
+def ledger_url_of(found: Connection | None) -> str:
+    """The ledger's URL, with its password: that of its connection, or without one the library's own."""
     if found is None:
         return ledger_url()
     url = database_url(found)

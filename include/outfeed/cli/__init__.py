@@ -1,7 +1,7 @@
 """The command `outfeed`: what an engineer or operator asks without opening Airflow.
 
-Each command is a module that is imported when it is called. None but `demo-data`,
-`import-env` and `schema --write` writes anything.
+Each command is a module that is imported when it is called. None but `demo-data`, `import-env`, `keys`,
+`preflight` and `schema --write` writes anything.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ COMMANDS = {
     "deliveries": "outfeed.cli.records:deliveries",
     "demo-data": "outfeed.demo_data:demo_data",
     "import-env": "outfeed.cli.import_env:import_env",
+    "keys": "outfeed.cli.keys:keys",
     "onboarding": "outfeed.cli.onboarding:onboarding",
     "plan": "outfeed.cli.plan:plan",
+    "preflight": "outfeed.cli.preflight:preflight",
     "runs": "outfeed.cli.records:runs",
     "schema": "outfeed.cli.schema:schema",
     "validate": "outfeed.cli.validate:validate",

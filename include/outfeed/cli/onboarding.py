@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
 from outfeed.cli.project import load_customer
+from outfeed.cli.records import opened_ledger
 from outfeed.config.models import CustomerConfig
 from outfeed.config.schedule import Schedule
 from outfeed.connectors.base import DestinationOptions, OurSide
-from outfeed.errors import Action, ConfigError
+from outfeed.errors import Action, ConfigError, OutfeedError
 from outfeed.windows import Window, parse_instant
 
 _EXAMPLE = Window(parse_instant("2025-03-16T00:00:00Z"), parse_instant("2025-03-17T00:00:00Z"))
@@ -24,7 +26,8 @@ _EXAMPLE = Window(parse_instant("2025-03-16T00:00:00Z"), parse_instant("2025-03-
 @click.option(
     "--public-key",
     type=click.Path(path_type=Path),
-    help="File with the public half of the key that we log in with, in OpenSSH form.",
+    help="File with the public half of the key that we log in with, in OpenSSH form. Default: the one that "
+    "`outfeed keys` made.",
 )
 @click.option(
     "--ip-ranges",
@@ -47,8 +50,22 @@ def onboarding(customer: str, public_key: Path | None, ip_ranges: str, google_pr
         address_ranges=address_ranges(ip_ranges),
         google_project=google_project,
     )
-    for line in sheet(customer, config, ours):
+    for line in sheet(customer, config, ours, {} if ours.public_key else known_keys(customer, config)):
         click.echo(line)
+
+
+def known_keys(customer: str, config: CustomerConfig) -> dict[str, str]:
+    """By connection, the public half of the key pair that was made last, as the ledger knows it (DX-082)."""
+    connections = {one.connection_id for one in config.destinations if one.key_login and one.connection_id}
+    found = {}
+    try:
+        with opened_ledger() as ledger:
+            for connection in sorted(connections):
+                for key in ledger.public_keys(customer, connection)[:1]:
+                    found[connection] = key.public_key
+    except OutfeedError as error:
+        click.echo(f"our public keys are not known here: {error}", err=True)
+    return found
 
 
 def address_ranges(text: str) -> tuple[str, ...]:
@@ -102,18 +119,23 @@ def _no_key(path: Path, what: str) -> ConfigError:
         what,
         where=str(path),
         action=Action.OPERATOR,
-        remedy="make a key pair with `ssh-keygen -t ed25519` and give the file that ends in .pub",
+        remedy="make a key pair with `outfeed keys create`, or give the file of ssh-keygen that ends in .pub",
     )
 
 
-def sheet(customer: str, config: CustomerConfig, ours: OurSide) -> Iterator[str]:
-    """The onboarding sheet, as lines of Markdown: one section per destination, then the steps."""
+def sheet(customer: str, config: CustomerConfig, ours: OurSide, known: Mapping[str, str]) -> Iterator[str]:
+    """The onboarding sheet, as lines of Markdown: one section per destination, then the steps.
+
+    Args:
+        known: public halves by connection, for those that `ours` does not name.
+    """
     yield f"# Onboarding of {customer}"
     yield ""
     times = ", ".join(schedule.intervals() for schedule in config.all_schedules())
     yield f"Export: {config.summary()}; at {times}."
     for destination in config.destinations:
-        yield from _section(customer, config, destination, ours)
+        key = ours.public_key or known.get(destination.connection_id or "")
+        yield from _section(customer, config, destination, dataclasses.replace(ours, public_key=key))
     yield ""
     yield "## From here to the first delivery"
     yield ""

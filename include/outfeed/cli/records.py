@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from outfeed.cli.host import current_host
 from outfeed.cli.table import table
-from outfeed.home import ledger_url
 from outfeed.windows import format_instant
 
 if TYPE_CHECKING:
     from outfeed.ledger import Ledger
 
-_ledger_option = click.option(
+ledger_option = click.option(
     "--ledger",
     "url",
     help="URL of the ledger. Default: OUTFEED_LEDGER_URL, or ledger.db in OUTFEED_HOME.",
@@ -29,10 +29,10 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON ar
 @click.command()
 @click.argument("customer", required=False)
 @_json_option
-@_ledger_option
+@ledger_option
 def deliveries(customer: str | None, as_json: bool, url: str | None) -> None:
     """Lists what was delivered, to all customers or to one CUSTOMER; the newest first."""
-    with _opened(url) as ledger:
+    with opened_ledger(url) as ledger:
         found = ledger.deliveries(customer)
     if as_json:
         click.echo(_json(found))
@@ -44,7 +44,7 @@ def deliveries(customer: str | None, as_json: bool, url: str | None) -> None:
     more = ("files", "images", "missing", "bytes", "warning")
     rows = [
         (
-            *(_seconds(one.delivered_at), one.customer, one.destination, one.reason),
+            *(seconds(one.delivered_at), one.customer, one.destination, one.reason),
             *(_window(one.start, one.end), one.revision, one.rows, one.rows_rejected),
             *(one.files, one.images, one.images_missing, one.bytes, one.warning),
         )
@@ -56,10 +56,10 @@ def deliveries(customer: str | None, as_json: bool, url: str | None) -> None:
 @click.command()
 @click.argument("customer", required=False)
 @_json_option
-@_ledger_option
+@ledger_option
 def runs(customer: str | None, as_json: bool, url: str | None) -> None:
     """Lists the runs of all customers or of one CUSTOMER, the newest window first."""
-    with _opened(url) as ledger:
+    with opened_ledger(url) as ledger:
         found = ledger.runs(customer)
     if as_json:
         click.echo(_json(found))
@@ -70,7 +70,7 @@ def runs(customer: str | None, as_json: bool, url: str | None) -> None:
     rows = [
         (
             *(_window(run.start, run.end), run.customer, run.dataset, run.reason, str(run.state)),
-            *(_seconds(run.created_at), _seconds(run.finished_at), run.run_id, run.error),
+            *(seconds(run.created_at), seconds(run.finished_at), run.run_id, run.error),
         )
         for run in found
     ]
@@ -79,10 +79,11 @@ def runs(customer: str | None, as_json: bool, url: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _opened(url: str | None) -> Iterator[Ledger]:
+def opened_ledger(url: str | None = None) -> Iterator[Ledger]:
+    """The ledger of this host or at a URL, closed afterwards."""
     from outfeed.ledger import Ledger
 
-    ledger = Ledger(url or ledger_url())
+    ledger = Ledger(url or current_host().ledger_url())
     try:
         yield ledger
     finally:
@@ -97,7 +98,8 @@ def _plain(value: object) -> str:
     return format_instant(value) if isinstance(value, dt.datetime) else str(value)
 
 
-def _seconds(instant: dt.datetime | None) -> str | None:
+def seconds(instant: dt.datetime | None) -> str | None:
+    """An instant without its fraction."""
     return None if instant is None else format_instant(instant.replace(microsecond=0))
 
 

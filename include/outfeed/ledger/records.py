@@ -134,6 +134,32 @@ class DeliveryRecord:
 
 
 @dataclasses.dataclass(frozen=True)
+class PreflightStep:
+    """One step of a preflight at a place, as it was found."""
+
+    step: str
+    state: str
+    message: str
+    setting: str | None = None
+    run_id: str = ""
+    at: dt.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PublicKey:
+    """The public half of a key that we log in with: when we made it, and which places accepted it when."""
+
+    public_key: str
+    made_at: dt.datetime | None
+    accepted_by: dict[str, dt.datetime]
+
+    @property
+    def accepted_at(self) -> dt.datetime | None:
+        """When any place accepted it last."""
+        return max(self.accepted_by.values(), default=None)
+
+
+@dataclasses.dataclass(frozen=True)
 class AttemptRecord:
     """One try of one step on one target (a group of parts, or a destination)."""
 

@@ -26,6 +26,8 @@ from outfeed.ledger.records import (
     FileRecord,
     FileState,
     PartRecord,
+    PreflightStep,
+    PublicKey,
     RunRecord,
     RunState,
 )
@@ -366,6 +368,59 @@ class Ledger:
         values = {"customer": customer, "location": location, "run_id": run_id, "validated_at": now()}
         with self._database.write() as connection:
             self._upsert(connection, tables.validations, [values])
+
+    def record_preflight(
+        self, customer: str, location: str, run_id: str, steps: Sequence[PreflightStep]
+    ) -> None:
+        """Records what a preflight found at a place; a later one of the same run replaces it."""
+        key, recorded = {"customer": customer, "location": location, "run_id": run_id}, now()
+        found = [
+            key
+            | {"number": number, "at": recorded}
+            | {name: getattr(step, name) for name in ("step", "state", "message", "setting")}
+            for number, step in enumerate(steps)
+        ]
+        with self._database.write() as connection:
+            connection.execute(tables.preflights.delete().where(*_work(tables.preflights, key)))
+            connection.execute(tables.preflights.insert(), found)
+
+    def last_preflight(self, customer: str, location: str) -> list[PreflightStep]:
+        """The steps of the last preflight at a place, in order; none if there was none."""
+        c = tables.preflights.c
+        here = (c.customer == customer, c.location == location)
+        last = select(c.run_id).where(*here).order_by(c.at.desc(), c.run_id).limit(1).scalar_subquery()
+        found = self._rows(tables.preflights, *here, c.run_id == last, order=(c.number,))
+        return [PreflightStep(**_record(row, ("customer", "location", "number"))) for row in found]
+
+    def key_made(self, customer: str, connection: str, public_key: str) -> None:
+        """Records that we made a key pair, by its public half."""
+        values = {"customer": customer, "connection": connection, "public_key": public_key}
+        with self._database.write() as opened:
+            self._upsert(opened, tables.public_keys, [values | {"made_at": now()}])
+
+    def key_accepted(self, customer: str, connection: str, public_key: str, location: str) -> None:
+        """Records that a place let us in with a key, by its public half; we may not have made it."""
+        values = {"customer": customer, "connection": connection, "public_key": public_key}
+        accepted = values | {"location": location, "accepted_at": now()}
+        with self._database.write() as opened:
+            opened.execute(self._insert(tables.public_keys).values(**values).on_conflict_do_nothing())
+            self._upsert(opened, tables.accepted_keys, [accepted])
+
+    def public_keys(self, customer: str, connection: str) -> list[PublicKey]:
+        """Every key that is known of a connection, the one that we made last first."""
+        made, accepted = tables.public_keys.c, tables.accepted_keys.c
+        places: dict[str, dict[str, dt.datetime]] = {}
+        for row in self._rows(
+            tables.accepted_keys, accepted.customer == customer, accepted.connection == connection
+        ):
+            places.setdefault(row.public_key, {})[row.location] = row.accepted_at
+        found = self._rows(
+            tables.public_keys,
+            made.customer == customer,
+            made.connection == connection,
+            order=(made.made_at.desc().nulls_last(), made.public_key),
+        )
+        return [PublicKey(row.public_key, row.made_at, places.get(row.public_key, {})) for row in found]
 
     # -- mail
 

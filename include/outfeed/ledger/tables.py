@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 #: The newest version in `migrations/versions`.
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 VERSION_TABLE = "outfeed_schema_version"
 
 
@@ -209,6 +209,46 @@ validations = Table(
     _required("run_id", String),
     _required("validated_at", UtcDateTime),
     PrimaryKeyConstraint("customer", "location"),
+)
+
+#: The last preflight of each run at each place, and those that somebody asked for.
+preflights = Table(
+    "preflights",
+    metadata,
+    _required("customer", String),
+    _required("location", String),
+    _required("run_id", String),
+    _required("number", Integer),
+    _required("step", String),
+    _required("state", String),
+    _required("message", Text),
+    Column("setting", Text),
+    _required("at", UtcDateTime),
+    PrimaryKeyConstraint("customer", "location", "run_id", "number"),
+    Index("preflights_by_time", "customer", "location", "at"),
+)
+
+#: Public halves of the keys in a connection, for the onboarding sheet and for rotations; nothing secret.
+public_keys = Table(
+    "public_keys",
+    metadata,
+    _required("customer", String),
+    _required("connection", String),
+    _required("public_key", Text),
+    Column("made_at", UtcDateTime),
+    PrimaryKeyConstraint("customer", "connection", "public_key"),
+)
+
+#: When a place last let us in with a key.
+accepted_keys = Table(
+    "accepted_keys",
+    metadata,
+    _required("customer", String),
+    _required("connection", String),
+    _required("public_key", Text),
+    _required("location", String),
+    _required("accepted_at", UtcDateTime),
+    PrimaryKeyConstraint("customer", "connection", "public_key", "location"),
 )
 
 notifications = Table(

@@ -23,6 +23,7 @@ from outfeed.plan import Part, Reason
 from outfeed.steps.context import ProgressReport, RunContext
 from outfeed.steps.file_log import FileLog
 from outfeed.steps.images import ImageDelivery
+from outfeed.steps.preflight import note_key, require_preflight
 from outfeed.steps.receipt import write_receipt
 from outfeed.steps.sidecars import deliver_sidecars
 
@@ -49,14 +50,20 @@ def upload(run: RunContext, destination: str, credentials: Credentials, images: 
         What happened: `outcome` is `delivered` or `nothing-new`, with files, images, rows, bytes, revision.
 
     Raises:
-        TerminalError: destination not validated by a test export (DX-089), refused, or parts missing.
+        TerminalError: destination not validated by a test export (DX-089), a test export's preflight failed
+            (DX-088), refused, or parts missing.
         TransientError: connection lost, throttled; the next try continues where this one stopped.
     """
     options = run.plan.destination(destination)
     fence = run.begin(STEP, destination)
     try:
         _require_validation(run, options)
-        with open_connector(options, credentials, attempt=_temporary_token(run, options)) as connector:
+        token = _temporary_token(run, options)
+        if run.plan.reason is Reason.TEST:
+            customer, run_id = run.plan.customer, run.plan.run_id
+            require_preflight(run.ledger, customer, options, credentials, run_id=run_id, attempt=token)
+        with open_connector(options, credentials, attempt=token) as connector:
+            note_key(run.ledger, run.plan.customer, options, connector.accepted_key)
             shipment = Shipment(run, options, connector, FileLog(run.ledger, fence))
             summary = shipment.deliver(images)
     except OutfeedError as error:
