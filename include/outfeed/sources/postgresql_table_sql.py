@@ -59,12 +59,11 @@ def _text(expression: str, kind: Kind, dialect: CsvDialect) -> str:
     replacement = dialect.line_break_in(kind)
     if replacement is None:
         return expression
-    # Most values have none: looking is cheaper than replacing (two breaks in a row are two).
-    put = literal(replacement.replace("\\", "\\\\"))
-    return (
-        f"CASE WHEN position(chr(10) in {expression}) > 0 OR position(chr(13) in {expression}) > 0 "
-        f"THEN regexp_replace({expression}, E'\\r\\n|\\n|\\r', {put}, 'g') ELSE {expression} END"
-    )
+    # Two breaks in a row are two. Most values have none: looking is cheaper than replacing.
+    put = literal(replacement)
+    replaced = f"replace(replace(replace({expression}, E'\\r\\n', {put}), E'\\n', {put}), E'\\r', {put})"
+    found = f"strpos({expression}, E'\\n') > 0 OR strpos({expression}, E'\\r') > 0"
+    return f"CASE WHEN {found} THEN {replaced} ELSE {expression} END"
 
 
 def copy_options(columns: Sequence[Column], dialect: CsvDialect) -> dict[str, Any]:
