@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from google.cloud.storage import Blob
 
 from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.gcs import PERMISSIONS
@@ -16,6 +18,14 @@ from tests.servers.gcs import GcsServer
 from tests.servers.http_proxy import http_proxy
 
 pytestmark = pytest.mark.servers
+
+#: The step of the preflight that tries each permission.
+STEPS = {
+    "storage.buckets.get": "bucket",
+    "storage.objects.list": "list",
+    "storage.objects.create": "write",
+    "storage.objects.get": "read back",
+}
 
 FORBIDDEN = (403, '{"error": {"code": 403, "message": "does not have the permission"}}')
 
@@ -96,12 +106,32 @@ def test_preflight_names_the_permission_that_is_missing(
     with http_proxy(gcs.port, refusing(missing)) as url:
         checks = {check.step: check for check in through(place, url).connector().preflight()}
 
-    assert checks[missing].state is CheckState.FAILED
-    assert missing in checks[missing].message
-    assert "customer acts" in checks[missing].message
+    failed = checks[STEPS[missing]]
+    assert failed.state is CheckState.FAILED
+    assert missing in failed.message
+    assert "customer acts" in failed.message
     for other in set(PERMISSIONS) - {missing}:
         skipped = missing == "storage.objects.create" and other == "storage.objects.get"
-        assert checks[other].state is (CheckState.SKIPPED if skipped else CheckState.PASSED)
+        assert checks[STEPS[other]].state is (CheckState.SKIPPED if skipped else CheckState.PASSED)
+
+
+def test_a_bucket_that_ignores_the_condition_fails_the_preflight(
+    place: GcsPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # DX-063
+    checks = {check.step: check for check in place.connector().preflight()}
+    assert "refuses to create over an existing object" in checks["no overwrite"].message
+
+    upload = Blob.upload_from_string
+
+    def unconditional(self: Blob, *values: Any, if_generation_match: int, **options: Any) -> None:
+        upload(self, *values, **options)
+
+    monkeypatch.setattr(Blob, "upload_from_string", unconditional)
+    checks = {check.step: check for check in place.connector().preflight()}
+    assert checks["no overwrite"].state is CheckState.FAILED
+    assert "ifGenerationMatch" in checks["no overwrite"].message
+    assert place.names() == set()
 
 
 @pytest.mark.parametrize("missing", ["storage.buckets.get", "storage.objects.create"])

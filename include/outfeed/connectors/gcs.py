@@ -38,7 +38,7 @@ from outfeed.connectors.transfer import (
     run_steps,
     temporary_name,
 )
-from outfeed.errors import OutfeedError, TerminalError, TransientError
+from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
 
 #: All that we ever need on a customer's bucket (DX-058 to DX-062).
 PERMISSIONS = ("storage.objects.create", "storage.objects.list", "storage.objects.get", "storage.buckets.get")
@@ -166,11 +166,16 @@ class GcsConnector(Connector):
         try:
             yield from run_steps(
                 [
-                    Step(get, partial(self._try, get, self._check_bucket)),
-                    Step(listing, partial(self._try, listing, self._check_list)),
-                    Step(create, partial(self._try, create, partial(self._check_create, name))),
-                    Step(read, partial(self._try, read, partial(self._check_get, name)), (create,)),
-                    Step("clean up", partial(self._clean_up, name), (create,)),
+                    Step("bucket", partial(self._try, get, self._check_bucket)),
+                    Step("list", partial(self._try, listing, self._check_list)),
+                    Step("write", partial(self._try, create, partial(self._check_create, name))),
+                    Step(
+                        "no overwrite",
+                        partial(self._try, create, partial(self._check_taken, name)),
+                        ("write",),
+                    ),
+                    Step("read back", partial(self._try, read, partial(self._check_get, name)), ("write",)),
+                    Step("clean up", partial(self._clean_up, name), ("write",)),
                 ]
             )
         finally:
@@ -243,7 +248,7 @@ class GcsConnector(Connector):
 
     def _try(self, permission: str, run: Callable[[], str]) -> str:
         with self._faults(f"use {permission}", permission):
-            return run()
+            return f"{run()} ({permission})"
 
     def _check_bucket(self) -> str:
         self._bucket.reload(timeout=TIMEOUT)
@@ -260,6 +265,20 @@ class GcsConnector(Connector):
             _CONTENT, content_type="text/plain", if_generation_match=0, timeout=TIMEOUT
         )
         return f"created {name}"
+
+    def _check_taken(self, name: str) -> str:
+        from google.api_core.exceptions import PreconditionFailed
+
+        try:
+            self._check_create(name)
+        except PreconditionFailed:
+            return "the bucket refuses to create over an existing object"
+        raise TerminalError(
+            "the bucket ignored ifGenerationMatch and overwrote an object: files would not be safe there",
+            where=self._options.location(),
+            action=Action.ENGINEER,
+            remedy="deliver to another bucket or by another connector",
+        )
 
     def _check_get(self, name: str) -> str:
         content = self._bucket.blob(name).download_as_bytes(timeout=TIMEOUT)
