@@ -11,8 +11,6 @@ import dataclasses
 import datetime as dt
 import functools
 import json
-import multiprocessing
-import resource
 import shutil
 import tempfile
 import time
@@ -23,6 +21,7 @@ from typing import Any
 
 from upath import UPath
 
+from benchmarks.processes import in_process, peak_megabytes
 from benchmarks.report import Report, arguments, emit, environment, ratios, row
 from outfeed.config.work_orders import WorkOrdersConfig
 from outfeed.connectors.base import Credentials
@@ -153,31 +152,6 @@ def sized_rows(url: str, size: str, rounds: int) -> list[Any]:
         row(f"peak memory of the task, {size}", [one.megabytes for one in ours], "MB", "<= 512"),
         row(f"peak memory with image list, {size}", [one.megabytes for one in images], "MB", "<= 512"),
     ]
-
-
-def in_process(side: Callable[..., Measured], *args: Any) -> Measured:
-    """Runs one side in a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(sender, side, args))
-    process.start()
-    sender.close()
-    try:
-        measured: Measured = receiver.recv()
-    finally:
-        process.join()
-    return measured
-
-
-def _child(sender: Any, side: Callable[..., Measured], args: tuple[Any, ...]) -> None:
-    sender.send(side(*args))
-
-
-def peak_megabytes(workers: int = 0) -> float:
-    """The most memory that this process has held, and as many workers as large as the largest one."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return (own + workers * child) / 1024
 
 
 @contextmanager
