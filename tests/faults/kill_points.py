@@ -90,10 +90,18 @@ POINTS: Mapping[str, KillPoint] = {
     "notify-after-record": KillPoint(_LEDGER, "record_notification", "after"),
 }
 
+#: Places that only tables pass, and those of all deliveries that matter for them.
+TABLE_POINTS: Mapping[str, KillPoint] = {
+    "extract-table-while-writing": KillPoint("outfeed.sources.segments:Segment", "write", "after"),
+    "upload-sidecar-not-recorded": KillPoint(_FILE_LOG, "add", "before", _file("sidecar")),
+}
+
+_ALL = {**POINTS, **TABLE_POINTS}
+
 
 def arm(folder: Path, name: str, dag_id: str = "") -> None:
     """The next process that reaches the place dies there; with `dag_id`, only a task of that Airflow DAG."""
-    if name not in POINTS:
+    if name not in _ALL:
         raise KeyError(name)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(dag_id)
@@ -121,7 +129,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if all(point.owner.partition(":")[0] != fullname for point in POINTS.values()):
+        if all(point.owner.partition(":")[0] != fullname for point in _ALL.values()):
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.loader is None:
@@ -137,7 +145,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def _patch(module: ModuleType) -> None:
-    for name, point in POINTS.items():
+    for name, point in _ALL.items():
         home, _, owner = point.owner.partition(":")
         if home == module.__name__:
             class_ = getattr(module, owner)

@@ -23,7 +23,6 @@ import orjson
 from upath import UPath
 
 from outfeed.config.load import load_config
-from outfeed.config.work_orders import WorkOrdersConfig
 from outfeed.connectors.base import Credentials
 from outfeed.ledger import Ledger
 from outfeed.plan import Plan, Reason
@@ -71,7 +70,7 @@ class Process:
 
     def _tasks(self, plan: Plan) -> Iterator[tuple[str, Callable[[], object]]]:
         run = RunContext(plan, self.staging, self.ledger, self.attempt)
-        source = open_source("work-orders", self.request["database"], Credentials())
+        source = open_source(plan.parts[0].dataset, self.request["database"], Credentials())
         images = UPath(self.request["images"])
         groups = range(len(plan.groups))
         for group in groups:
@@ -88,7 +87,6 @@ class Process:
         self.ledger.migrate()
         file = self.home / f"{self.request['customer']}.yaml"
         config = load_config(file)
-        assert isinstance(config, WorkOrdersConfig)
         window = Window(*map(parse_instant, self.request["window"]))
         start(
             RunRequest(
