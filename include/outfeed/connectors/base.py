@@ -207,6 +207,7 @@ class RemoteFile:
 
 #: The steps of all preflights in their one order. A connector has those that apply to it.
 PREFLIGHT_STEPS = (
+    "credentials",
     "resolve",
     "connect",
     "host key",
