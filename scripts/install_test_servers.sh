@@ -10,6 +10,8 @@ command -v sshd > /dev/null || missing="$missing openssh-server"
 command -v initdb > /dev/null || missing="$missing postgresql"
 command -v mariadbd > /dev/null || missing="$missing mariadb-server"
 command -v redis-server > /dev/null || missing="$missing redis-server"
+# Azurite, the stand-in of Azure, is installed by npm when a test first needs it.
+command -v npm > /dev/null || missing="$missing npm"
 command -v vsftpd > /dev/null || missing="$missing vsftpd"
 command -v openssl > /dev/null || missing="$missing openssl"
 # The users of that FTP server are none of this machine.

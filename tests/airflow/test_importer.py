@@ -17,6 +17,7 @@ pytestmark = pytest.mark.airflow
 
 #: What parsing a customer must not load: drivers, cloud SDKs, data frames (design §1).
 HEAVY = (
+    "azure.core",
     "psycopg",
     "psycopg2",
     "boto3",

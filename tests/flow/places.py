@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from outfeed.connectors import (
+    AzureBlobOptions,
     Connector,
     FtpOptions,
     GcsOptions,
@@ -25,6 +26,7 @@ from outfeed.connectors import (
     open_connector,
 )
 from outfeed.connectors.base import Credentials, Delivered, DestinationOptions, Outgoing, Undelivered
+from tests.servers.azurite import AzuriteServer
 from tests.servers.ftp import FtpServer
 from tests.servers.gcs import GcsServer
 from tests.servers.google_xml import GoogleXml
@@ -221,6 +223,35 @@ class GooglePlace(BucketPlace):
         self.credentials = Credentials(
             login=google.access_key, password=google.secret_key, extra={"endpoint_url": google.endpoint}
         )
+
+
+class AzureBlobPlace(Place):
+    """Looked at with the owner's client of Azure."""
+
+    verified = "md5"
+
+    def __init__(self, server: AzuriteServer) -> None:
+        self.server = server
+        self.container = server.make_container(unique("container"))
+        self.options = AzureBlobOptions(
+            type="azure_blob",
+            name="azure-blob",
+            account_url=server.account_url,
+            container=self.container,
+            prefix="testing",
+        )
+        self.credentials = Credentials(login=server.account, password=server.key)
+
+    def names(self) -> set[str]:
+        with self.server.container(self.container) as client:
+            names = {blob.name for blob in client.list_blobs()}
+        assert all(name.startswith("testing/") for name in names)
+        return {name.removeprefix("testing/") for name in names}
+
+    def read(self, path: str) -> bytes:
+        with self.server.container(self.container) as client:
+            content: bytes = client.download_blob(f"testing/{path}").readall()
+        return content
 
 
 def content(size: int, seed: int = 0) -> bytes:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from outfeed.connectors.base import CheckState, Delivered, Outgoing, RemoteFile
 from outfeed.errors import DestinationConflict, OutfeedError, TerminalError, TransientError
 from tests.flow.places import (
+    AzureBlobPlace,
     BrokenStream,
     FtpPlace,
     GcsPlace,
@@ -40,24 +42,27 @@ pytestmark = pytest.mark.servers
 SMALL, LARGE = 200_000, 9_000_000
 
 
-@pytest.fixture(params=["ftp", "ftps", "gcs", "google", "local", "s3", "sftp"])
+#: The kinds that need a server: the place, and the fixture that starts it.
+SERVED: dict[str, tuple[Callable[[Any], Place], str]] = {
+    "azure_blob": (AzureBlobPlace, "azurite"),
+    "ftp": (FtpPlace, "ftp"),
+    "ftps": (lambda server: FtpPlace(server, "ftps"), "ftp"),
+    "gcs": (GcsPlace, "gcs"),
+    "google": (GooglePlace, "google"),
+    "s3": (S3Place, "s3"),
+    "sftp": (SftpPlace, "sshd"),
+}
+
+
+@pytest.fixture(params=["local", *SERVED])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An empty destination of each kind."""
-    match request.param:
-        case "ftp" | "ftps":
-            return FtpPlace(request.getfixturevalue("ftp"), request.param)
-        case "gcs":
-            return GcsPlace(request.getfixturevalue("gcs"))
-        case "google":
-            return GooglePlace(request.getfixturevalue("google"))
-        case "local":
-            folder = tmp_path / "delivered"
-            folder.mkdir()
-            return LocalPlace(folder)
-        case "s3":
-            return S3Place(request.getfixturevalue("s3"))
-        case _:
-            return SftpPlace(request.getfixturevalue("sshd"))
+    if request.param == "local":
+        folder = tmp_path / "delivered"
+        folder.mkdir()
+        return LocalPlace(folder)
+    make, server = SERVED[request.param]
+    return make(request.getfixturevalue(server))
 
 
 @pytest.mark.parametrize("size", [0, 1, SMALL, LARGE])

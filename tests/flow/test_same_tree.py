@@ -7,9 +7,19 @@ from pathlib import Path
 import pytest
 
 from outfeed.plan import Reason
-from tests.flow.places import FtpPlace, GcsPlace, GooglePlace, LocalPlace, Place, S3Place, SftpPlace
+from tests.flow.places import (
+    AzureBlobPlace,
+    FtpPlace,
+    GcsPlace,
+    GooglePlace,
+    LocalPlace,
+    Place,
+    S3Place,
+    SftpPlace,
+)
 from tests.flow.test_delivery import DATA, FIRST, FOLDER
 from tests.flow.world import NAME, SITE_A, SITE_B, World, config
+from tests.servers.azurite import AzuriteServer
 from tests.servers.ftp import FtpServer
 from tests.servers.gcs import GcsServer
 from tests.servers.google_xml import GoogleXml
@@ -23,7 +33,13 @@ OUR_OWN = {f"{FOLDER}/{name}" for name in ("IMAGES", "MANIFEST", "SHA256SUMS", "
 
 @pytest.fixture
 def places(
-    tmp_path: Path, sshd: SshServer, gcs: GcsServer, s3: S3Server, ftp: FtpServer, google: GoogleXml
+    tmp_path: Path,
+    sshd: SshServer,
+    gcs: GcsServer,
+    s3: S3Server,
+    ftp: FtpServer,
+    google: GoogleXml,
+    azurite: AzuriteServer,
 ) -> list[Place]:
     """One empty place of each kind."""
     return [
@@ -32,6 +48,7 @@ def places(
         GcsPlace(gcs),
         S3Place(s3),
         GooglePlace(google),
+        AzureBlobPlace(azurite),
         FtpPlace(ftp),
         FtpPlace(ftp, "ftps"),
     ]

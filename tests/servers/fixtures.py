@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.servers.azurite import AzuriteServer, azurite_server
 from tests.servers.ftp import FtpServer, ftp_server
 from tests.servers.gcs import GcsServer, gcs_server
 from tests.servers.google_xml import GoogleXml, google_xml
@@ -55,6 +56,13 @@ def gcs() -> Iterator[GcsServer]:
 def s3() -> Iterator[S3Server]:
     """An S3 server; make a bucket of your own with `make_bucket`."""
     with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[AzuriteServer]:
+    """An Azure Blob Storage stand-in; make a container of your own with `make_container`."""
+    with azurite_server() as server:
         yield server
 
 

@@ -788,6 +788,7 @@ HEAVY = {
         "alembic",
         "pandas",
         "numpy",
+        "azure",
         "pyarrow",
         "boto3",
         "botocore",

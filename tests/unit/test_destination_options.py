@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from outfeed.connectors import CONNECTORS, DestinationModel, open_connector
-from outfeed.connectors.base import Credentials
+from outfeed.connectors.base import Credentials, OurSide
 from outfeed.errors import Action, TerminalError
 
 MODEL: TypeAdapter[Any] = TypeAdapter(DestinationModel)
@@ -36,6 +36,13 @@ GOOGLE = {
     "google_key_prefix": "production",
     "connection": "acme_google",
 }
+AZURE = {
+    "type": "azure_blob",
+    "name": "bi",
+    "storage_account": "acmeexports",
+    "container": "acme",
+    "prefix": "production",
+}
 LOCAL = {"type": "local", "name": "bi", "path": "acme"}
 
 
@@ -43,7 +50,9 @@ def without(values: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != name}
 
 
-@pytest.mark.parametrize("values", [SFTP, GCS, GOOGLE, S3, LOCAL], ids=lambda values: str(values["type"]))
+@pytest.mark.parametrize(
+    "values", [SFTP, GCS, GOOGLE, S3, AZURE, LOCAL], ids=lambda values: str(values["type"])
+)
 def test_a_destination_survives_the_plan(values: dict[str, Any]) -> None:
     options = MODEL.validate_python(values)
     assert isinstance(options, CONNECTORS[values["type"]].options_model)
@@ -52,7 +61,9 @@ def test_a_destination_survives_the_plan(values: dict[str, Any]) -> None:
         MODEL.validate_python(values | {"password": "secret"})
 
 
-@pytest.mark.parametrize("values", [SFTP, GCS, GOOGLE, S3, LOCAL], ids=lambda values: str(values["type"]))
+@pytest.mark.parametrize(
+    "values", [SFTP, GCS, GOOGLE, S3, AZURE, LOCAL], ids=lambda values: str(values["type"])
+)
 def test_location_and_pool_name_hold_what_they_may(values: dict[str, Any]) -> None:
     options = MODEL.validate_python(values)
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,250}", options.pool_name())
@@ -307,6 +318,62 @@ def test_a_google_bucket_needs_its_name_and_a_connection() -> None:
     for bucket in ("ab", "Acme", "a..b", "192.168.1.1", "acme/x", "gs://acme", "goog-x", "a" * 64):
         with pytest.raises(ValidationError):
             MODEL.validate_python(GOOGLE | {"google_bucket": bucket})
+
+
+# -- Azure
+
+
+def test_an_azure_place_is_named_by_account_container_and_prefix() -> None:
+    options = MODEL.validate_python(AZURE)
+    assert options.endpoint == "https://acmeexports.blob.core.windows.net"
+    assert options.location() == "azure://acmeexports/acme/production/"
+    assert options.pool_name() == "destination_azure_acmeexports_acme"
+    assert options.connection_id is None
+    url = without(AZURE, "storage_account") | {"account_url": "https://AcmeExports.blob.core.windows.net/"}
+    assert MODEL.validate_python(url).location() == options.location()
+    assert MODEL.validate_python(without(AZURE, "prefix")).location() == "azure://acmeexports/acme/"
+    china = MODEL.validate_python(url | {"account_url": "https://acmeexports.blob.core.chinacloudapi.cn"})
+    assert china.location() == "azure://acmeexports.blob.core.chinacloudapi.cn/acme/production/"
+    assert china.account == "acmeexports"
+    emulator = MODEL.validate_python(url | {"account_url": "http://127.0.0.1:10000/acme"})
+    assert emulator.location() == "azure://127.0.0.1:10000/acme/acme/production/"
+    assert emulator.account == "acme"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"storage_account": "Acme"}, "match pattern"),
+        ({"storage_account": None}, "either storage_account or account_url"),
+        ({"account_url": "https://acme.blob.core.windows.net"}, "either storage_account or account_url"),
+        ({"account_url": "http://acme.blob.core.windows.net"}, "write https://"),
+        ({"account_url": "https://"}, "write https://"),
+        ({"account_url": "https://acme.blob.core.windows.net/?sig=S3CR3T"}, "a SAS belongs"),
+        ({"account_url": "https://me:S3CR3T@acme.example"}, "a SAS belongs"),
+        ({"container": "Acme"}, "no container name"),
+        ({"container": "a--b"}, "no container name"),
+        ({"container": "ab"}, "no container name"),
+        ({"container": "$root"}, "no container name"),
+        ({"prefix": "a/../b"}, "is no prefix"),
+    ],
+)
+def test_what_is_no_azure_place_is_refused(changes: dict[str, Any], message: str) -> None:
+    # XX-06
+    with pytest.raises(ValidationError, match=message) as caught:
+        MODEL.validate_python(AZURE | changes)
+    assert "S3CR3T" not in str([error["msg"] for error in caught.value.errors()])
+
+
+def test_the_sheet_says_what_to_prepare_at_azure() -> None:
+    text = str(MODEL.validate_python(AZURE).onboarding("acme", OurSide()))
+    for words in (
+        "container acme",
+        "acmeexports",
+        "rwcl",
+        "Storage Blob Data Contributor",
+        "never by e-mail",
+    ):
+        assert words in text
 
 
 @pytest.mark.parametrize("path", ["../x", "a/../../x", "", "a\nb"])

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from outfeed.connectors.azure_blob import AzureBlobConnector, AzureBlobOptions
 from outfeed.connectors.base import Connector, Credentials, DestinationOptions
 from outfeed.connectors.ftp import FtpConnector, FtpOptions, over_ssh
 from outfeed.connectors.gcs import GcsConnector, GcsOptions
@@ -16,7 +17,15 @@ from outfeed.connectors.sftp import SftpConnector, SftpOptions
 
 CONNECTORS: dict[str, type[Connector]] = {
     connector.type: connector
-    for connector in (FtpConnector, GcsConnector, GoogleConnector, LocalConnector, S3Connector, SftpConnector)
+    for connector in (
+        AzureBlobConnector,
+        FtpConnector,
+        GcsConnector,
+        GoogleConnector,
+        LocalConnector,
+        S3Connector,
+        SftpConnector,
+    )
 }
 
 
@@ -39,7 +48,7 @@ def _document_names(value: Any) -> Any:
 
 DestinationModel = Annotated[
     Annotated[
-        FtpOptions | GcsOptions | GoogleOptions | LocalOptions | S3Options | SftpOptions,
+        AzureBlobOptions | FtpOptions | GcsOptions | GoogleOptions | LocalOptions | S3Options | SftpOptions,
         Field(discriminator="type"),
     ],
     BeforeValidator(_document_names),

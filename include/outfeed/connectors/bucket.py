@@ -1,4 +1,4 @@
-"""What the connectors to a bucket share: all speak S3's protocol, each store with its own rules."""
+"""What the connectors to a bucket share, whatever protocol its store speaks and what its rules are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
 from outfeed.connectors.base import (
     BLOCK_SIZE,
@@ -23,7 +23,7 @@ from outfeed.connectors.base import (
     Undelivered,
     safe_relative_path,
 )
-from outfeed.connectors.s3_objects import S3Objects, part_size, whole_sha256
+from outfeed.connectors.s3_objects import whole_sha256
 from outfeed.connectors.transfer import (
     SourceReader,
     Step,
@@ -48,6 +48,52 @@ def folder_prefix(value: str) -> str:
     if any(part in ("", ".", "..") for part in parts) or re.search(r"[\x00-\x1f\\]", value):
         raise ValueError(f"{value!r} is no prefix: it has an empty part, '..', '\\' or a control character")
     return "".join(f"{part}/" for part in parts)
+
+
+class Objects(Protocol):
+    """The objects below a prefix of a bucket; no request creates one over another.
+
+    What is said of an object is a dictionary with at least `ContentLength`.
+    """
+
+    def close(self) -> None:
+        """Closes the connections."""
+
+    def part_size(self, size: int | None) -> int:
+        """Bytes of the first part of a file of this size; what is no larger goes in one request."""
+
+    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> str | None:
+        """Creates an object in one request; returns its checksum, or None if the name is taken."""
+
+    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> str | None:
+        """Creates an object from its first part and the rest of its source; returns as `put` does."""
+
+    def head(self, path: str) -> dict[str, Any] | None:
+        """What the store says of an object, or None."""
+
+    def checksum(self, head: dict[str, Any]) -> str | None:
+        """The digest of the whole object that the store reports, if it does."""
+
+    def remote_sha256(self, path: str) -> str:
+        """The hex SHA-256 of an object, by reading it."""
+
+    def try_list(self) -> str:
+        """Lists the prefix."""
+
+    def try_put(self, path: str) -> str:
+        """Creates a test object."""
+
+    def try_overwrite(self, path: str) -> str:
+        """Tries to create the test object again; the store must refuse."""
+
+    def try_head(self, path: str) -> str:
+        """Looks at the test object."""
+
+    def try_get(self, path: str) -> str:
+        """Reads the test object."""
+
+    def try_delete(self, path: str) -> str:
+        """Removes the test object if we may."""
 
 
 class BucketConnector(Connector):
@@ -99,7 +145,7 @@ class BucketConnector(Connector):
             objects.close()
 
     @abstractmethod
-    def _open_objects(self) -> S3Objects:
+    def _open_objects(self) -> Objects:
         """The bucket's objects, without a request."""
 
     @abstractmethod
@@ -109,7 +155,7 @@ class BucketConnector(Connector):
     def _deliver(self, file: Outgoing) -> Delivered:
         reader = SourceReader(file, self._stop)
         try:
-            size = part_size(file.size)
+            size = self._objects.part_size(file.size)
             first = reader.block(size)
             if reader.finished:
                 created = self._objects.put(file, first, reader)

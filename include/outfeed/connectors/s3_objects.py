@@ -85,6 +85,10 @@ class S3Objects:
 
     # -- creating
 
+    def part_size(self, size: int | None) -> int:
+        """Bytes per part of a file of this size."""
+        return part_size(size)
+
     def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> str | None:
         """Creates an object in one request; returns its checksum, or None if the name is taken."""
         from botocore.exceptions import ClientError

@@ -36,7 +36,7 @@ class UploadOperator(StepOperator):
 
 
 def _operator_class(kind: str) -> type[UploadOperator]:
-    name = f"{kind.capitalize()}UploadOperator"
+    name = "".join(word.capitalize() for word in kind.split("_")) + "UploadOperator"
     doc = f"Delivers by the connector `{kind}`."
     return type(name, (UploadOperator,), {"__module__": __name__, "__doc__": doc})
 

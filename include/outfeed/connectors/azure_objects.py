@@ -1,0 +1,234 @@
+"""The blobs below a prefix of a container: conditional create in one request or in blocks, and looking."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from contextlib import AbstractContextManager
+from typing import Any
+
+from outfeed.connectors.azure_client import code_of, is_missing, is_taken, translated
+from outfeed.connectors.base import Outgoing
+from outfeed.connectors.transfer import SourceReader
+from outfeed.errors import Action, OutfeedError, TerminalError
+
+#: Bytes held per file in flight, and so of one request; a file of at most so many goes in one.
+BLOCK_SIZE = 8 << 20
+
+#: Azure takes 50,000 blocks of at most 4,000 MiB.
+_MAX_BLOCKS = 49_000
+_MAX_BLOCK_SIZE = 4_000 << 20
+
+#: A file of unknown size gets larger blocks the longer it grows, so that 40 TB fit.
+_BLOCKS_PER_SIZE = 5_000
+
+_CONTENT = b"Outfeed was here.\n"
+
+
+def block_size(size: int | None, number: int = 0) -> int:
+    """Bytes of the block after `number` others; no file of this size needs more blocks than Azure takes."""
+    if size is None:
+        return min(BLOCK_SIZE << (number // _BLOCKS_PER_SIZE), _MAX_BLOCK_SIZE)
+    return max(BLOCK_SIZE, -(-size // _MAX_BLOCKS))
+
+
+class AzureObjects:
+    """Guarantees that no request creates a blob over another one.
+
+    Args:
+        container: the SDK's client of the container.
+        prefix: empty, or ending in a slash.
+        location: the place in messages.
+    """
+
+    def __init__(self, container: Any, prefix: str, location: str) -> None:
+        self._container = container
+        self._prefix = prefix
+        self._location = location
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._container.close()
+
+    def faults(self, doing: str, right: str) -> AbstractContextManager[None]:
+        """Turns the SDK's errors into ours; `doing` completes 'could not …'."""
+        return translated(doing, right, self._location)
+
+    def _blob(self, path: str) -> Any:
+        return self._container.get_blob_client(f"{self._prefix}{path}")
+
+    # -- creating
+
+    def part_size(self, size: int | None) -> int:
+        """Bytes of the first block of a file of this size."""
+        return block_size(size)
+
+    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> str | None:
+        """Creates a blob in one request; returns its MD5, or None if the name is taken."""
+        return self._put(file.path, content, file.content_type)
+
+    def _put(self, path: str, content: bytes, content_type: str) -> str | None:
+        from azure.core.exceptions import HttpResponseError
+
+        digest = _md5(content)
+        with self.faults(f"create {path}", "write"):
+            try:
+                self._blob(path).upload_blob(
+                    content,
+                    length=len(content),
+                    overwrite=False,
+                    # The service refuses what does not arrive as it was sent.
+                    validate_content="md5",
+                    content_settings=_settings(content_type, digest.digest()),
+                )
+            except HttpResponseError as error:
+                if is_taken(error):
+                    return None
+                raise
+        hexdigest: str = digest.hexdigest()
+        return hexdigest
+
+    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> str | None:
+        """Creates a blob from blocks, visible with the last request; returns as `put` does.
+
+        Blocks of a try that ends before that are seen by nobody. Azure removes them with the next blob of
+        that name, or after a week.
+        """
+        if self._seen(file.path):
+            return None
+        ids: list[str] = []
+        whole = _md5()
+        # Blocks of several tries lie side by side until one of them is completed; all ids of a blob must
+        # be of one length.
+        attempt = secrets.token_hex(8)
+        block = first
+        while block:
+            ids.append(base64.b64encode(f"{attempt}-{len(ids):06d}".encode()).decode())
+            self._stage(file.path, ids[-1], block)
+            whole.update(block)
+            block = reader.block(size if file.size is not None else block_size(None, len(ids)))
+        return whole.hexdigest() if self._commit(file.path, ids, file.content_type, whole.digest()) else None
+
+    def _stage(self, path: str, block_id: str, block: bytes) -> None:
+        with self.faults(f"create {path}", "write"):
+            self._blob(path).stage_block(block_id, block, length=len(block), validate_content="md5")
+
+    def _commit(self, path: str, ids: list[str], content_type: str, digest: bytes) -> bool:
+        """Makes a blob of its blocks; false if the name is taken."""
+        from azure.core import MatchConditions
+        from azure.core.exceptions import HttpResponseError
+        from azure.storage.blob import BlobBlock
+
+        with self.faults(f"create {path}", "write"):
+            try:
+                self._blob(path).commit_block_list(
+                    [BlobBlock(block_id) for block_id in ids],
+                    content_settings=_settings(content_type, digest),
+                    match_condition=MatchConditions.IfMissing,
+                )
+            except HttpResponseError as error:
+                # Who completes a blob first removes the blocks of the others.
+                if is_taken(error) or (code_of(error) == "InvalidBlockList" and self._seen(path)):
+                    return False
+                raise
+        return True
+
+    def _seen(self, path: str) -> bool:
+        """Whether the name is known to be taken, before much is sent for nothing."""
+        try:
+            return self.head(path) is not None
+        except TerminalError:
+            # Without the right to read, creating says what is wrong.
+            return False
+
+    # -- looking
+
+    def head(self, path: str) -> dict[str, Any] | None:
+        """What the store says of a blob: `ContentLength`, and `ContentMD5` in hex if it has one; or None."""
+        from azure.core.exceptions import HttpResponseError
+
+        with self.faults(f"look at {path}", "read"):
+            try:
+                found = self._blob(path).get_blob_properties()
+            except HttpResponseError as error:
+                if is_missing(error):
+                    return None
+                raise
+        stored = found.content_settings.content_md5
+        return {"ContentLength": found.size, "ContentMD5": bytes(stored).hex() if stored else None}
+
+    def checksum(self, head: dict[str, Any]) -> str | None:
+        """The hex MD5 that the store has of a blob."""
+        value: str | None = head.get("ContentMD5")
+        return value
+
+    def remote_sha256(self, path: str) -> str:
+        """The hex SHA-256 of a blob, by reading it."""
+        digest = hashlib.sha256()
+        with self.faults(f"read {path}", "read"):
+            for block in self._blob(path).download_blob().chunks():
+                digest.update(block)
+        hexdigest: str = digest.hexdigest()
+        return hexdigest
+
+    # -- preflight
+
+    def try_list(self) -> str:
+        """Lists the prefix."""
+        with self.faults("list the prefix", "list"):
+            pages = self._container.list_blobs(name_starts_with=self._prefix, results_per_page=1).by_page()
+            found = any(True for _ in next(pages, ()))
+        return "the prefix holds blobs" if found else "the prefix is empty"
+
+    def try_put(self, path: str) -> str:
+        """Creates a test blob as large files are created: from blocks."""
+        block_id = base64.b64encode(b"0").decode()
+        self._stage(path, block_id, _CONTENT)
+        if not self._commit(path, [block_id], "text/plain", _md5(_CONTENT).digest()):
+            raise TerminalError(f"{path} exists already", where=self._location)
+        return f"created {path}"
+
+    def try_overwrite(self, path: str) -> str:
+        """Tries to create the test blob again, in one request and from blocks; the store must refuse."""
+        refused = self._put(path, _CONTENT, "text/plain") is None
+        if refused and not self._commit(path, [], "text/plain", _md5().digest()):
+            return "the store refuses to create over an existing blob"
+        raise TerminalError(
+            "the store ignored If-None-Match and overwrote a blob: files would not be safe there",
+            where=self._location,
+            action=Action.ENGINEER,
+            remedy="use a store that honours conditional writes, or another connector",
+        )
+
+    def try_head(self, path: str) -> str:
+        """Looks at the test blob."""
+        head = self.head(path)
+        if head is None or head["ContentLength"] != len(_CONTENT):
+            raise TerminalError(f"{path} is not reported as it was created", where=self._location)
+        return f"the store reports size, {'with' if self.checksum(head) else 'without'} checksum"
+
+    def try_get(self, path: str) -> str:
+        """Reads the test blob."""
+        if self.remote_sha256(path) != hashlib.sha256(_CONTENT).hexdigest():
+            raise TerminalError(f"{path} reads back differently", where=self._location)
+        return "read the same bytes back"
+
+    def try_delete(self, path: str) -> str:
+        """Removes the test blob if we may."""
+        try:
+            with self.faults("remove the test blob", "delete"):
+                self._blob(path).delete_blob()
+        except OutfeedError as error:
+            return f"{path} stays, because we may not delete; the customer may: {error.what}"
+        return "nothing was left behind"
+
+
+def _md5(content: bytes = b"") -> Any:
+    return hashlib.md5(content, usedforsecurity=False)
+
+
+def _settings(content_type: str, digest: bytes) -> Any:
+    from azure.storage.blob import ContentSettings
+
+    return ContentSettings(content_type=content_type, content_md5=bytearray(digest))
