@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from outfeed_airflow.operators.housekeeping import ExpireOperator, LatenessOperator
+from outfeed_airflow.operators.housekeeping import ExpireLinksOperator, ExpireOperator, LatenessOperator
 from outfeed_airflow.retries import RETRIES
 
 # A customer's name has no dot, so no customer can take this id.
@@ -23,4 +23,5 @@ with DAG(
     tags=["outfeed"],
 ):
     ExpireOperator(task_id="expire")
+    ExpireLinksOperator(task_id="expire_links")
     LatenessOperator(task_id="lateness", customers=Path(__file__).parent / "customers")

@@ -106,6 +106,7 @@ class LocalAirflow:
         return {
             "OUTFEED_HOME": str(self.home),
             "PYTHONPATH": os.pathsep.join([str(ROOT / "include"), str(ROOT / "plugins")]),
+            "OUTFEED_PUBLIC_URL": self.url,
             "AIRFLOW_HOME": str(self.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),

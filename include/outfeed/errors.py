@@ -67,5 +67,9 @@ class SupersededError(TerminalError):
     """A newer try of the same work has begun: this one must stop and may record nothing (design §2)."""
 
 
+class RecipientRefusedError(TerminalError):
+    """The mail server will not take a mail to this address: the others may get theirs."""
+
+
 class DestinationConflict(TerminalError):  # noqa: N818 - named for what is there, like FileExistsError
     """The destination holds other bytes under the name that we were about to create."""

@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
+from outfeed.errors import Action, OutfeedError, RecipientRefusedError, TerminalError, TransientError
 from outfeed_airflow import resolve
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def _refused(conn_id: str, error: smtplib.SMTPException) -> OutfeedError:
     else:
         codes = [getattr(error, "smtp_code", 0)]
     if codes and all(500 <= code < 600 for code in codes):
-        return TerminalError(
+        refused = isinstance(error, smtplib.SMTPRecipientsRefused)
+        return (RecipientRefusedError if refused else TerminalError)(
             f"the mail server refused the mail: {error}",
             where=f"connection {conn_id}",
             action=Action.OPERATOR,

@@ -194,14 +194,8 @@ def test_connectors_go_by_their_type() -> None:
 
 
 def test_an_unknown_connector_is_refused_with_the_known_ones() -> None:
-    # DX-015 DX-043 D26
+    # DX-015
     known = f"; the known ones are {KNOWN}"
-    assert refused_destination({"name": "mail", "type": "email", "emails": ["bi@acme.example"]}) == [
-        f"unknown type 'email'{known}"
-    ]
-    assert refused_destination({"name": "mail", "type": "email", "export_images": True}) == [
-        f"unknown type 'email'{known}"
-    ]
     assert refused_destination(SFTP, type="stfp") == [f"unknown type 'stfp'{known} (did you mean 'sftp'?)"]
     assert refused_destination({"name": "mail"}) == [
         f"the key 'type' is missing in item 1 of 'destinations' (known: {KNOWN})"
@@ -247,6 +241,51 @@ def test_mail_addresses() -> None:
 def test_every_ordinary_mail_address_is_accepted(address: str) -> None:
     # DX-044
     assert parse(notify={"customer": [address]}).notify.customer == (address,)
+
+
+MAIL = {"name": "mail", "type": "email", "emails": ["bi@acme.example"]}
+
+
+def test_a_mail_with_a_link_brings_no_images() -> None:
+    # DX-043, D26
+    (problem,) = refused_destination(MAIL, export_images=True)
+    assert problem.startswith("export_images: a link in a mail gives no access to images")
+    assert "destination of type sftp, gcs or s3" in problem
+    assert destination(MAIL, export_images=False).emails == ("bi@acme.example",)
+
+
+def test_a_mail_with_a_link_goes_to_valid_addresses_that_differ() -> None:
+    # DX-044
+    for bad in ("nobody", "bi@acme", "bi@@acme.example"):
+        assert refused_destination(MAIL, emails=["ok@acme.example", bad]) == [
+            f"emails: {bad!r} is not an e-mail address"
+        ]
+    assert refused_destination(MAIL, emails=["bi@acme.example", "BI@acme.example"]) == [
+        "emails: 'BI@acme.example' is named twice"
+    ]
+    assert refused_destination(MAIL, emails=[]) != []
+    assert refused_destination(MAIL, emails=None) == [
+        "the key 'emails' is missing in item 1 of 'destinations'"
+    ]
+
+
+def test_a_mail_destination_has_the_documents_names() -> None:
+    # DX-015, DX-030, D1
+    for written in ("email", "Email connector", "email_link"):
+        assert destination(MAIL, type=None, connector_type=written).type == "email"
+
+
+def test_the_store_of_links_is_a_folder_or_a_bucket_without_password() -> None:
+    for good in ("links", "/srv/links", "file:///srv/links", "s3://store@bucket/links", "gs://bucket"):
+        assert destination(MAIL, storage_uri=good + "/").store == good
+    for bad in ("ftp://x/y", "s3://a b@c/d", "a/../b", "s3://", "gs://bucket/*"):
+        (problem,) = refused_destination(MAIL, storage_uri=bad)
+        assert problem.startswith("storage_uri: ")
+    (problem,) = refused_destination(MAIL, storage_uri="s3://AKIAX:wJalrXUtnFEMI@bucket/x")
+    assert "wJalrXUtnFEMI" not in problem
+    assert destination(MAIL, storage_uri="s3://store@bucket/links").connection_id == "store"
+    assert destination(MAIL).link_days == 7
+    assert refused_destination(MAIL, link_days=0) != []
 
 
 def test_storage_uri_is_a_gcs_path() -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo-data": "outfeed.demo_data:demo_data",
     "import-env": "outfeed.cli.import_env:import_env",
     "keys": "outfeed.cli.keys:keys",
+    "links": "outfeed.cli.links:links",
     "onboarding": "outfeed.cli.onboarding:onboarding",
     "plan": "outfeed.cli.plan:plan",
     "preflight": "outfeed.cli.preflight:preflight",

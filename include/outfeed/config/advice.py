@@ -49,7 +49,8 @@ def advice(customer: str, config: CustomerConfig, document: Document) -> Iterato
 
 def _of_destination(customer: str, destination: DestinationOptions) -> Iterator[tuple[str, str]]:
     name = destination.name
-    if not _ENVIRONMENTS.intersection(re.split(r"[^a-z]+", destination.location().lower())):
+    environment = _ENVIRONMENTS.intersection(re.split(r"[^a-z]+", destination.location().lower()))
+    if destination.has_base and not environment:
         yield (
             f"destination {name!r} has no folder for its environment",
             "separate testing from production: end the base folder with testing/ or production/",

@@ -7,18 +7,15 @@ holds a secret: a connection id refers to one.
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -27,28 +24,12 @@ from pydantic_core import PydanticCustomError
 from outfeed.config.problems import did_you_mean
 from outfeed.config.schedule import Schedule
 from outfeed.connectors import DestinationModel
+from outfeed.connectors.addresses import MailAddress
 from outfeed.connectors.base import ConnectionId, DestinationOptions
 from outfeed.windows import Window, local_midnight
 
 #: A one-time export or an initialisation may not span more (DX-020, D34).
 MAX_SPAN_DAYS = 400
-
-_MAIL_NAME = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-_MAIL_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_MAIL_ADDRESS = re.compile(rf"(?=.{{1,64}}@){_MAIL_NAME}@(?:{_MAIL_LABEL}\.)+(?!\d+$){_MAIL_LABEL}")
-
-
-def _mail_address(value: str) -> str:
-    """An address that a mail server will look at; a domain that is no ASCII must be in punycode."""
-    if len(value) > 254 or not _MAIL_ADDRESS.fullmatch(value):
-        raise ValueError(f"{value!r} is not an e-mail address")
-    return value
-
-
-#: pydantic's own type looks every address up in tables that cost more to load than all else here (DX-044).
-MailAddress = Annotated[
-    str, AfterValidator(_mail_address), WithJsonSchema({"type": "string", "format": "email"})
-]
 
 
 def problem(message: str, *at: str | int) -> PydanticCustomError:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from outfeed.connectors.azure_blob import AzureBlobConnector, AzureBlobOptions
 from outfeed.connectors.base import Connector, Credentials, DestinationOptions
+from outfeed.connectors.email_link import EmailConnector, EmailOptions
 from outfeed.connectors.ftp import FtpConnector, FtpOptions, over_ssh
 from outfeed.connectors.gcs import GcsConnector, GcsOptions
 from outfeed.connectors.google import GoogleConnector, GoogleOptions
@@ -19,6 +20,7 @@ CONNECTORS: dict[str, type[Connector]] = {
     connector.type: connector
     for connector in (
         AzureBlobConnector,
+        EmailConnector,
         FtpConnector,
         GcsConnector,
         GoogleConnector,
@@ -42,13 +44,20 @@ def _document_names(value: Any) -> Any:
     kind = renamed.get("type")
     if isinstance(kind, str):
         lowered = kind.lower().removesuffix(" connector")
-        renamed["type"] = {"gcp": "gcs"}.get(lowered, lowered)
+        renamed["type"] = {"gcp": "gcs", "email_link": "email"}.get(lowered, lowered)
     return over_ssh(renamed)
 
 
 DestinationModel = Annotated[
     Annotated[
-        AzureBlobOptions | FtpOptions | GcsOptions | GoogleOptions | LocalOptions | S3Options | SftpOptions,
+        AzureBlobOptions
+        | EmailOptions
+        | FtpOptions
+        | GcsOptions
+        | GoogleOptions
+        | LocalOptions
+        | S3Options
+        | SftpOptions,
         Field(discriminator="type"),
     ],
     BeforeValidator(_document_names),

@@ -68,6 +68,20 @@ class OurSide:
     google_project: str | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class LinkOffer:
+    """What is delivered waits in a store of ours, and each recipient is mailed a link to it (DX-040).
+
+    Attributes:
+        days: for which a link works.
+        store: URI of the store, without secrets.
+    """
+
+    recipients: tuple[str, ...]
+    days: int
+    store: str
+
+
 class DestinationOptions(BaseModel):
     """What the customer YAML says of one destination; each connector adds its own fields.
 
@@ -78,6 +92,8 @@ class DestinationOptions(BaseModel):
 
     #: Whether we log in with a key pair from the connection's extra; `outfeed keys` makes and rotates it.
     key_login: ClassVar[bool] = False
+    #: Whether files land below a base folder, which can separate testing from production (DX-055).
+    has_base: ClassVar[bool] = True
 
     name: Name = Field(description="Name of this destination, unique within the customer.")
     export_images: bool = Field(
@@ -114,6 +130,14 @@ class DestinationOptions(BaseModel):
         """The Airflow pool that bounds work against this destination's host."""
         raise NotImplementedError
 
+    def link_offer(self) -> LinkOffer | None:
+        """Whom to mail a link to what is delivered; None for a place of the customer's own."""
+        return None
+
+    def placed(self, root: str) -> Self:
+        """The same for one delivery, whose files go to a folder of their own; only with a `link_offer`."""
+        raise NotImplementedError
+
     def warning(self) -> str | None:
         """What each delivery's record must warn of, such as an unpinned host key (D20)."""
         return None
@@ -147,11 +171,14 @@ class Capabilities:
             the completion marker says that a delivery is complete).
         conditional_create: the destination itself refuses to create over an existing file.
         checksum: the algorithm whose digest the destination reports, or None.
+        temporary: what is delivered is ours to remove after a while: a delivery holds only what it brought,
+            and what was removed is delivered again when somebody asks for it.
     """
 
     atomic: Literal["rename", "put", "none"]
     conditional_create: bool
     checksum: Literal["sha256", "crc32c", "md5"] | None
+    temporary: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,6 +251,9 @@ PREFLIGHT_STEPS = (
     "read back",
     "delete",
     "clean up",
+    "public url",
+    "mail server",
+    "recipients",
 )
 
 

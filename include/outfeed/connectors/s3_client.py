@@ -72,6 +72,8 @@ def open_client(options: S3Options, credentials: Credentials) -> Any:
     if role:
         _assume_role(session, role, options.s3_external_id or extra.get("external_id"))
     config = Config(
+        # Signed URLs would otherwise have Amazon's old signature, which most regions refuse.
+        signature_version="s3v4",
         connect_timeout=30,
         read_timeout=120,
         retries={"mode": "standard", "total_max_attempts": 4},

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from outfeed.errors import Action, SupersededError, TerminalError
 from outfeed.ledger import tables
 from outfeed.ledger.database import Database
+from outfeed.ledger.links import Links
 from outfeed.ledger.records import (
     AttemptRecord,
     DeliveryRecord,
@@ -54,6 +55,8 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
+        #: Temporary links and their use.
+        self.links = Links(self._database, self._fenced)
 
     def migrate(self) -> None:
         """Creates or upgrades the tables; does nothing, quickly, when they are up to date."""

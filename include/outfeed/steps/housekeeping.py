@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from outfeed.config.models import CustomerConfig
 from outfeed.config.schedule import Schedule
+from outfeed.connectors.link_store import LinkStore
+from outfeed.errors import OutfeedError
 from outfeed.ledger import Ledger
 from outfeed.windows import Window
 
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 STAGING_RETENTION = dt.timedelta(days=7)
 #: Rejected records are kept longer, so that somebody can look at them and repair the platform.
 QUARANTINE_RETENTION = dt.timedelta(days=30)
+#: A delivery whose mails have not begun may still be retried as long as its staged data is there.
+UNLINKED_RETENTION = STAGING_RETENTION + dt.timedelta(days=1)
 #: A window is late this long after its release, and looked for no further back than this.
 LATE_AFTER = dt.timedelta(hours=6)
 LOOK_BACK = dt.timedelta(days=35)
@@ -57,6 +61,32 @@ def remove_expired(staging_root: Any, now: dt.datetime) -> dict[str, int]:
             removed["files"] += 1
             removed["bytes"] += int(info.get("size") or 0)
     _remove_empty_folders(fs, staging_root.path)
+    return removed
+
+
+def remove_expired_links(
+    ledger: Ledger, open_folder: Callable[[str], LinkStore], now: dt.datetime
+) -> dict[str, int]:
+    """No file waits in a store of ours longer than a day after its last link has ended (XX-09, DX-041).
+
+    Args:
+        open_folder: the folder of a URI, with the credentials that it needs.
+
+    Raises:
+        OutfeedError: the first folder that can't be removed; all others are.
+    """
+    removed, failures = {"deliveries": 0, "files": 0}, list[OutfeedError]()
+    for folder in ledger.links.abandoned(now, UNLINKED_RETENTION):
+        try:
+            removed["files"] += open_folder(folder.root).remove()
+        except OutfeedError as error:
+            log.error("%s: %s", folder.customer, error)
+            failures.append(error)
+        else:
+            ledger.links.record_removed(folder, now)
+            removed["deliveries"] += 1
+    if failures:
+        raise failures[0]
     return removed
 
 

@@ -50,7 +50,8 @@ def notify(run: RunContext, send: Callable[[Message], None]) -> dict[str, Any]:
 
     notified = run.plan.customer_config().notify
     sent, failed = 0, []
-    for address, for_customer in [(a, True) for a in notified.customer] + [
+    told = _told_by_link(run, outcome)
+    for address, for_customer in [(a, True) for a in notified.customer if a not in told] + [
         (a, False) for a in notified.operators
     ]:
         try:
@@ -70,6 +71,14 @@ def notify(run: RunContext, send: Callable[[Message], None]) -> dict[str, Any]:
     if not outcome.complete:
         raise _incomplete(run, outcome)
     return {"outcome": kind, "mails": sent, "rejected": outcome.rejected}
+
+
+def _told_by_link(run: RunContext, outcome: Outcome) -> set[str]:
+    """Who got a link to all that was delivered: for them, that mail was the one of this run (DX-042)."""
+    if not outcome.complete or not all(destination.receipt for destination in outcome.destinations):
+        return set()
+    offers = [run.plan.destination(name).link_offer() for name in run.plan.destinations]
+    return set.intersection(*(set(offer.recipients) if offer else set() for offer in offers))
 
 
 def _send_once(

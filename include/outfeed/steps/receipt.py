@@ -165,7 +165,9 @@ class _Delivery:
         plan = self.run.plan
         if plan.reason is not Reason.TEST:
             return
-        for item in self.data:
+        # A temporary place has another folder for each delivery.
+        brought = self._new() if self.connector.capabilities.temporary else self.data
+        for item in brought:
             found = self.connector.stat(item.record.path)
             if found is None or found.bytes != item.record.bytes:
                 raise TerminalError(

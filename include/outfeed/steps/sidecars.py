@@ -36,6 +36,13 @@ def deliver_sidecars(
     """
     wanted = {item.record.path + SUFFIX: item for item in data if "md5" in item.details}
     known = run.ledger.files(run.plan.customer, options.location(), list(wanted))
+    if connector.capabilities.temporary:
+        # What is delivered again, in another folder, takes its sidecar along.
+        known = {
+            path: file
+            for path, file in known.items()
+            if wanted[path].unchanged or file.run_id == run.plan.run_id
+        }
     missing = {path: item for path, item in wanted.items() if path not in known}
     for result in connector.deliver(_outgoing(missing)):
         if not isinstance(result, Delivered):

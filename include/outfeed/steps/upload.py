@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from outfeed.connectors import open_connector
@@ -18,11 +19,14 @@ from outfeed.connectors.base import Connector, Credentials, Delivered, Destinati
 from outfeed.errors import Action, DestinationConflict, OutfeedError, TerminalError, TransientError
 from outfeed.formats.compression import Compression
 from outfeed.ledger.records import FileKind, FileRecord, FileState, RunState
+from outfeed.ledger.store import now
 from outfeed.manifest import DeliveredData
 from outfeed.plan import Part, Reason
 from outfeed.steps.context import ProgressReport, RunContext
 from outfeed.steps.file_log import FileLog
 from outfeed.steps.images import ImageDelivery
+from outfeed.steps.links import Mailing
+from outfeed.steps.notify import Message
 from outfeed.steps.preflight import note_key, require_preflight
 from outfeed.steps.receipt import write_receipt
 from outfeed.steps.sidecars import deliver_sidecars
@@ -35,7 +39,13 @@ STEP = "upload"
 MAX_CONFLICTS = 20
 
 
-def upload(run: RunContext, destination: str, credentials: Credentials, images: Any | None) -> dict[str, Any]:
+def upload(
+    run: RunContext,
+    destination: str,
+    credentials: Credentials,
+    images: Any | None,
+    send: Callable[[Message], None] | None = None,
+) -> dict[str, Any]:
     """Everything of this run that the destination lacks is there, verified, with manifest and marker.
 
     Parts that failed earlier do not hold up the others; their absence withholds only the manifest and the
@@ -45,6 +55,7 @@ def upload(run: RunContext, destination: str, credentials: Credentials, images: 
         destination: name of one of the plan's destinations.
         credentials: plain values of its Airflow connection.
         images: root of the image store, any UPath-like path; None if no images are exported.
+        send: sends one mail; needed by destinations that offer links.
 
     Returns:
         What happened: `outcome` is `delivered` or `nothing-new`, with files, images, rows, bytes, revision.
@@ -58,14 +69,18 @@ def upload(run: RunContext, destination: str, credentials: Credentials, images: 
     fence = run.begin(STEP, destination)
     try:
         _require_validation(run, options)
+        mailing = Mailing.of(run, options, fence, send)
         token = _temporary_token(run, options)
         if run.plan.reason is Reason.TEST:
             customer, run_id = run.plan.customer, run.plan.run_id
             require_preflight(run.ledger, customer, options, credentials, run_id=run_id, attempt=token)
-        with open_connector(options, credentials, attempt=token) as connector:
+        placed = options if mailing is None else mailing.placed()
+        with open_connector(placed, credentials, attempt=token) as connector:
             note_key(run.ledger, run.plan.customer, options, connector.accepted_key)
             shipment = Shipment(run, options, connector, FileLog(run.ledger, fence))
             summary = shipment.deliver(images)
+        if mailing is not None:
+            summary |= mailing.send_all()
     except OutfeedError as error:
         run.ledger.end_attempt(fence, RunState.FAILED, str(error), error.action)
         raise
@@ -185,10 +200,19 @@ class Shipment:
             return self._revised(part, packaged, 1, None) if packaged["wanted"] else None
         latest = revisions[-1]
         if latest.sha256 == packaged["sha256"]:
+            if not self._is_there(latest):
+                return _DataFile(part, packaged, logical, latest.revision, latest.path, latest.supersedes)
             announced = {delivery.run_id for delivery in self._receipts()}
             self.data.append(self._delivered(part, packaged, latest, unchanged=latest.run_id in announced))
             return None
         return self._revised(part, packaged, latest.revision + 1, latest.path)
+
+    def _is_there(self, file: FileRecord) -> bool:
+        """What was delivered counts as such (D28), unless its time is over and we remove it (DX-041)."""
+        plan = self.run.plan
+        if not self.connector.capabilities.temporary or file.run_id == plan.run_id:
+            return True
+        return self.run.ledger.links.offered(plan.customer, file.location, file.run_id, now())
 
     def _receipts(self) -> list[Any]:
         plan = self.run.plan

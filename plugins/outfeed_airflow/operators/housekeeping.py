@@ -36,6 +36,19 @@ class ExpireOperator(BaseOperator):
         return remove_expired(resolve.staging_root(), dt.datetime.now(dt.UTC))
 
 
+class ExpireLinksOperator(BaseOperator):
+    """Removes the files of links that have ended (XX-09, DX-041)."""
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Returns what was removed."""
+        from outfeed.steps.housekeeping import remove_expired_links
+        from outfeed_airflow.links import open_folder
+
+        with resolve.ledger() as ledger:
+            ledger.migrate()
+            return remove_expired_links(ledger, open_folder, dt.datetime.now(dt.UTC))
+
+
 class LatenessOperator(BaseOperator):
     """Fails, and tells the operators, if a live customer misses a window that was due.
 

@@ -28,11 +28,18 @@ class UploadOperator(StepOperator):
     def step(self, run: RunContext) -> dict[str, Any]:
         """See the base class."""
         from outfeed.steps.upload import upload
+        from outfeed_airflow.mail import send_mail
 
         if self.destination not in run.plan.destinations:
             raise AirflowSkipException(f"this run does not deliver to {self.destination!r}")
-        credentials = resolve.credentials(run.plan.destination(self.destination).connection_id)
-        return upload(run, self.destination, credentials, resolve.images_root(run.plan.customer_config()))
+        config = run.plan.customer_config()
+        return upload(
+            run,
+            self.destination,
+            resolve.credentials(run.plan.destination(self.destination).connection_id),
+            resolve.images_root(config),
+            lambda message: send_mail(config.notify.connection, message),
+        )
 
 
 def _operator_class(kind: str) -> type[UploadOperator]:
