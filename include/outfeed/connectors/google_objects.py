@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from outfeed.connectors import s3_client
 from outfeed.connectors.base import BLOCK_SIZE, Credentials, Outgoing
 from outfeed.connectors.google_signature import HmacKey
 from outfeed.connectors.s3_client import check_keys, is_taken
@@ -42,8 +43,8 @@ def open_client(options: GoogleOptions, credentials: Credentials) -> Any:
     config = Config(
         # We sign ourselves; see google_signature.
         signature_version=UNSIGNED,
-        connect_timeout=30,
-        read_timeout=120,
+        connect_timeout=s3_client.CONNECT_TIMEOUT,
+        read_timeout=s3_client.READ_TIMEOUT,
         retries={"mode": "standard", "total_max_attempts": 4},
         max_pool_connections=options.parallel,
         s3={"addressing_style": "path"},

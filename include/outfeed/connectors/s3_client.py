@@ -12,6 +12,10 @@ from outfeed.errors import Action, OutfeedError, SupersededError, TerminalError,
 if TYPE_CHECKING:
     from outfeed.connectors.s3 import S3Options
 
+#: Seconds to connect, and to wait for each answer.
+CONNECT_TIMEOUT = 30.0
+READ_TIMEOUT = 120.0
+
 #: Which permission of Amazon's each operation needs, for messages.
 PERMISSIONS = {
     "PutObject": "s3:PutObject",
@@ -74,8 +78,8 @@ def open_client(options: S3Options, credentials: Credentials) -> Any:
     config = Config(
         # Signed URLs would otherwise have Amazon's old signature, which most regions refuse.
         signature_version="s3v4",
-        connect_timeout=30,
-        read_timeout=120,
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
         retries={"mode": "standard", "total_max_attempts": 4},
         max_pool_connections=options.parallel,
         s3={"addressing_style": extra.get("addressing_style", "auto")},
