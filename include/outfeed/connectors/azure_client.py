@@ -14,6 +14,10 @@ from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
 if TYPE_CHECKING:
     from outfeed.connectors.azure_blob import AzureBlobOptions
 
+#: Seconds to connect, and to wait for each answer.
+CONNECT_TIMEOUT = 30.0
+READ_TIMEOUT = 120.0
+
 #: Bytes of one answer when a blob is read.
 _READ_SIZE = 4 << 20
 
@@ -63,7 +67,9 @@ def open_container(options: AzureBlobOptions, credentials: Credentials) -> Any:
             options.endpoint,
             options.container,
             credential=_credential(options, credentials),
-            transport=RequestsTransport(session=session, connection_timeout=30, read_timeout=120),
+            transport=RequestsTransport(
+                session=session, connection_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT
+            ),
             retry_policy=ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3),
             max_single_get_size=_READ_SIZE,
             max_chunk_get_size=_READ_SIZE,
