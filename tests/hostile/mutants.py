@@ -1,0 +1,216 @@
+"""Bugs planted into the product, to see that the stories find them: `python -m tests.hostile.mutants`.
+
+A mutant is one method with one text replaced. It counts as found when a story of one of its connectors, among
+the first hundred, has a violation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from outfeed.connectors import ftp_file, gcs, local, s3_client, s3_objects, sftp_base, sftp_file
+from outfeed.steps import file_log, upload
+from tests.hostile.ground import Ground
+from tests.hostile.run import run_seed
+
+#: Stories after which a mutant counts as not found.
+STORIES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """One planted bug: in `owner.name`, `old` becomes `new`."""
+
+    what: str
+    connectors: tuple[str, ...]
+    owner: Any
+    name: str
+    old: str
+    new: str
+
+
+MUTANTS = (
+    Mutant(
+        "SFTP: the size is not compared",
+        ("sftp",),
+        sftp_file.SftpDelivery,
+        "_write",
+        "if size != written:",
+        "if False:",
+    ),
+    Mutant(
+        "SFTP: an error at close is swallowed",
+        ("sftp",),
+        sftp_file.SftpDelivery,
+        "_write",
+        "requests.append(_started(session.call(handle.close)))",
+        "await asyncio.gather(*requests, session.call(handle.close), return_exceptions=True)\n"
+        "            requests.clear()",
+    ),
+    Mutant(
+        "SFTP: a file has its final name before it is whole",
+        ("sftp",),
+        sftp_file.SftpDelivery,
+        "deliver",
+        'if self._base.rename == "none":',
+        "if True:",
+    ),
+    Mutant(
+        "SFTP: a lost answer to rename is taken for a yes",
+        ("sftp",),
+        sftp_file.SftpDelivery,
+        "_publish",
+        "except asyncssh.SFTPError as error:",
+        "except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):\n"
+        "            return\n"
+        "        except asyncssh.SFTPError as error:",
+    ),
+    Mutant(
+        "SFTP: leftovers of dead tries stay",
+        ("sftp",),
+        sftp_base.SftpBase,
+        "_remove_leftovers",
+        "is_leftover(name, self._attempt, age)",
+        "False",
+    ),
+    Mutant(
+        "FTP: the size is not compared",
+        ("ftp", "ftps"),
+        ftp_file.FtpDelivery,
+        "_verify",
+        "found.bytes not in (None, reader.bytes)",
+        "False",
+    ),
+    Mutant(
+        "FTP: a lost answer to rename is taken for a yes",
+        ("ftp", "ftps"),
+        ftp_file.FtpDelivery,
+        "_publish",
+        "raise _UnansweredError(aside, lost) from lost",
+        "return",
+    ),
+    Mutant(
+        "FTP: a lost answer to rename is not looked after",
+        ("ftp", "ftps"),
+        ftp_file.FtpDelivery,
+        "_settle",
+        "if moved and found is not None",
+        "if found is not None:\n"
+        "            raise conflict(file.path, self._base.location, '?', '?')\n"
+        "        if moved and found is not None",
+    ),
+    Mutant(
+        "FTP: nobody looks whether the name is free",
+        ("ftp", "ftps"),
+        ftp_file.FtpDelivery,
+        "_require_free",
+        "if existing is not None:",
+        "if False:",
+    ),
+    Mutant(
+        "S3: an object is created without the condition",
+        ("s3",),
+        s3_objects.S3Objects,
+        "put",
+        "**self.condition,",
+        "",
+    ),
+    Mutant(
+        "S3: a busy service ends the run",
+        ("s3", "google"),
+        s3_client,
+        "_refusal",
+        "(status >= 500 and",
+        "(status >= 600 and",
+    ),
+    Mutant(
+        "GCS: an object is created without the condition",
+        ("gcs",),
+        gcs.GcsConnector,
+        "_create",
+        "if_generation_match=0,",
+        "",
+    ),
+    Mutant(
+        "Local: the size is not compared",
+        ("local",),
+        local.LocalConnector,
+        "_write",
+        "if written != reader.bytes:",
+        "if False:",
+    ),
+    Mutant(
+        "Local: the name is given by a rename that overwrites",
+        ("local",),
+        local.LocalConnector,
+        "_publish",
+        "os.link(aside, final)",
+        "os.link(aside, final) if not final.exists() else aside.replace(final)",
+    ),
+    Mutant(
+        "Upload: the marker does not wait for files that failed",
+        ("local", "sftp", "ftp", "s3", "gcs", "google"),
+        upload.Shipment,
+        "_raise_failures",
+        "if self.failures:",
+        "if False:",
+    ),
+    Mutant(
+        "Upload: the last batch never reaches the ledger",
+        ("local",),
+        file_log.FileLog,
+        "flush",
+        "self._write()",
+        "pass",
+    ),
+)
+
+
+@contextlib.contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """The product has the bug."""
+    original = inspect.getattr_static(mutant.owner, mutant.name)
+    function = inspect.unwrap(getattr(original, "__func__", original))
+    source = textwrap.dedent(inspect.getsource(function))
+    if mutant.old not in source:
+        raise LookupError(f"{mutant.what}: {mutant.name} has no {mutant.old!r} any more")
+    names = sys.modules[function.__module__].__dict__
+    made: dict[str, Any] = {}
+    text = f"from __future__ import annotations\n{source.replace(mutant.old, mutant.new)}"
+    exec(compile(text, "mutant", "exec"), names, made)
+    changed = made[mutant.name]
+    with mock.patch.object(mutant.owner, mutant.name, changed):
+        yield
+
+
+def seed_that_finds(ground: Ground, mutant: Mutant) -> tuple[int, str]:
+    """How many stories it took, and what was wrong in the last; an empty text if nothing was."""
+    with planted(mutant):
+        for seed in range(STORIES):
+            result = run_seed(ground, seed, mutant.connectors)
+            if result.violations:
+                return seed + 1, result.violations[0]
+    return STORIES, ""
+
+
+def main() -> int:
+    """Exit code 1 if a mutant survives."""
+    survivors = 0
+    with Ground() as ground:
+        for mutant in MUTANTS:
+            stories, found = seed_that_finds(ground, mutant)
+            survivors += not found
+            verdict = "found" if found else "SURVIVED"
+            print(f"{verdict} after {stories} stories: {mutant.what}: {found[:160]}", flush=True)
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
