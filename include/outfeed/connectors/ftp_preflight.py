@@ -111,6 +111,8 @@ class _FileSteps:
         try:
             self._session.rename(alive, colon)
         except FtpRefusal as refusal:
+            if refusal.code < 500:
+                raise
             raise TerminalError(
                 "renamed, but the server refuses a name with ':'",
                 where=self._base.location,

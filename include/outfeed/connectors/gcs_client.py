@@ -136,8 +136,10 @@ def _fault(error: Exception, doing: str, permission: str, location: str) -> Outf
 
 
 def _is_terminal(error: Exception) -> bool:
-    """Requests that are wrong by themselves; throttling and preconditions pass."""
+    """Requests that are wrong by themselves; throttling, preconditions and damage on the way pass."""
     from google.api_core import exceptions as api
 
+    if isinstance(error, api.BadRequest) and "doesn't match calculated" in str(error):
+        return False
     passing = api.TooManyRequests | api.PreconditionFailed | api.Conflict | api.Forbidden
     return isinstance(error, api.ClientError) and not isinstance(error, passing)

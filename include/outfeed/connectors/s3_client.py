@@ -31,6 +31,8 @@ PERMISSIONS = {
 }
 
 _THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
+#: What arrived is not what was sent; the client has tried again already.
+_DAMAGED = {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
 _BAD_KEYS = {
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -145,7 +147,7 @@ def _refusal(error: Any, what: str, location: str, permissions: Mapping[str, str
         return TransientError(
             f"{what}: the service is busy ({code or status})", where=location, remedy="retried"
         )
-    if code == "RequestTimeout" or is_taken(error):
+    if code in ("RequestTimeout", *_DAMAGED) or is_taken(error):
         return TransientError(f"{what}: {code}", where=location, remedy="retried")
     action, problem, remedy = _terminal(error, code, status, permissions)
     return TerminalError(f"{what}: {problem}", where=location, action=action, remedy=remedy)

@@ -151,6 +151,8 @@ class _FileSteps:
 
     async def _clean_up(self) -> str:
         if not await self._base.clean_up(self._session):
+            # Raises if it is the connection that failed.
+            await self._base.attributes(self._session, self._base.temporary())
             raise TerminalError(
                 f"could not remove {self._base.temporary()}",
                 where=self._session.location,

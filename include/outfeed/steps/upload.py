@@ -16,7 +16,14 @@ from typing import Any, BinaryIO
 
 from outfeed.connectors import open_connector
 from outfeed.connectors.base import Connector, Credentials, Delivered, DestinationOptions, Outgoing
-from outfeed.errors import Action, DestinationConflict, OutfeedError, TerminalError, TransientError
+from outfeed.errors import (
+    Action,
+    DestinationConflict,
+    OutfeedError,
+    SupersededError,
+    TerminalError,
+    TransientError,
+)
 from outfeed.formats.compression import Compression
 from outfeed.ledger.records import FileKind, FileRecord, FileState, RunState
 from outfeed.ledger.store import now
@@ -82,10 +89,26 @@ def upload(
         if mailing is not None:
             summary |= mailing.send_all()
     except OutfeedError as error:
-        run.ledger.end_attempt(fence, RunState.FAILED, str(error), error.action)
-        raise
+        failure = _unless_newest(error)
+        run.ledger.end_attempt(fence, RunState.FAILED, str(failure), failure.action)
+        raise failure from error
     run.ledger.end_attempt(fence, RunState.COMPLETE)
     return summary
+
+
+def _unless_newest(error: OutfeedError) -> OutfeedError:
+    """What an error means to the newest try; to an older one the ledger says that it is superseded.
+
+    A connector sees only that another try removed its unfinished files. If that one is the older, an orphan
+    that should be dead, this one must be tried again, or nobody delivers.
+    """
+    if not isinstance(error, SupersededError):
+        return error
+    return TransientError(
+        "an older try of this delivery removed the unfinished files of this one",
+        where=error.where,
+        remedy="retried; if it persists, end the task process that a lost worker left behind",
+    )
 
 
 def _temporary_token(run: RunContext, options: DestinationOptions) -> str:
