@@ -91,6 +91,8 @@ def upload(
     except OutfeedError as error:
         failure = _unless_newest(error)
         run.ledger.end_attempt(fence, RunState.FAILED, str(failure), failure.action)
+        if failure is error:
+            raise
         raise failure from error
     run.ledger.end_attempt(fence, RunState.COMPLETE)
     return summary
