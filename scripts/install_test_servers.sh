@@ -13,7 +13,11 @@ command -v redis-server > /dev/null || missing="$missing redis-server"
 # Azurite, the stand-in of Azure, is installed by npm when a test first needs it.
 command -v npm > /dev/null || missing="$missing npm"
 command -v vsftpd > /dev/null || missing="$missing vsftpd"
+command -v chromium > /dev/null || missing="$missing chromium fonts-dejavu-core"
 command -v openssl > /dev/null || missing="$missing openssl"
+# They decrypt what was encrypted for a customer.
+command -v age > /dev/null || missing="$missing age"
+command -v gpg > /dev/null || missing="$missing gnupg"
 # The users of that FTP server are none of this machine.
 find /lib /usr/lib -name pam_pwdfile.so 2> /dev/null | grep -q . || missing="$missing libpam-pwdfile"
 

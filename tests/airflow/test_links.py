@@ -25,7 +25,7 @@ from tests.servers.smtp import SmtpSink
 
 pytestmark = [pytest.mark.airflow, pytest.mark.servers]
 
-DATA_B = f"{SITE_B}/data/work-orders-timeline/20260327T230000Z_20260328T230000Z"
+DATA_B = f"{SITE_B}/data/work-orders-timeline/2026-03-27T230000Z_2026-03-28T230000Z"
 
 
 @pytest.fixture

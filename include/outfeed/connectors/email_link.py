@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -146,7 +147,8 @@ class EmailConnector(Connector):
         self.capabilities = dataclasses.replace(self._inner.capabilities, temporary=True)
 
     def __enter__(self) -> Self:
-        self._inner.__enter__()
+        with _our_fault():
+            self._inner.__enter__()
         return self
 
     def __exit__(
@@ -156,16 +158,40 @@ class EmailConnector(Connector):
 
     def deliver(self, files: Iterable[Outgoing]) -> Iterator[Delivered | Undelivered]:
         """See the base class."""
-        return self._inner.deliver(files)
+        with _our_fault():
+            for result in self._inner.deliver(files):
+                if isinstance(result, Undelivered):
+                    _blame_us(result.error)
+                yield result
 
     def stat(self, path: str) -> RemoteFile | None:
         """See the base class."""
-        return self._inner.stat(path)
+        with _our_fault():
+            return self._inner.stat(path)
 
     def preflight(self) -> Iterator[Check]:
         """Tries the store as its own connector does, and whether customers reach our pages."""
-        yield from self._inner.preflight()
+        with _our_fault():
+            for check in self._inner.preflight():
+                if check.error is not None:
+                    _blame_us(check.error)
+                yield check
         yield from run_steps([Step("public url", partial(check_public_url, public_url()))])
+
+
+@contextlib.contextmanager
+def _our_fault() -> Iterator[None]:
+    """To its own connector the store is a customer's place; here it is ours."""
+    try:
+        yield
+    except OutfeedError as error:
+        _blame_us(error)
+        raise
+
+
+def _blame_us(error: OutfeedError) -> None:
+    if error.action is Action.CUSTOMER:
+        error.action = Action.OPERATOR
 
 
 def check_public_url(url: str | None) -> str:
