@@ -22,6 +22,8 @@ class Armed:
         self.take_name: Callable[[str], None] = lambda name: None
         self.flipped = 0
         self.down: Callable[[bool], None] = lambda down: None
+        #: Names that were written in this try and not looked at since.
+        self.fresh: set[str] = set()
         self._lock = threading.Lock()
         self._waiting: list[Fault] = []
         self._counts: list[int] = []
@@ -30,6 +32,7 @@ class Armed:
         """What may happen from now on, and nothing else."""
         with self._lock:
             self._waiting = list(faults)
+            self.fresh.clear()
             self._counts = [0] * len(self._waiting)
 
     def take(self, op: str, kinds: tuple[str, ...] = (), what: str = "") -> Fault | None:

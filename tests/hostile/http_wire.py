@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import hashlib
 import http.client
 import json
 import re
@@ -20,7 +21,7 @@ from tests.hostile.story import Fault
 from tests.hostile.tcp_wire import Listener, reset, until_gone
 
 _BEFORE = ("cut", "stall", "half", "flip", "slow", "status", "denied", "expired", "skewed", "race")
-_AFTER = ("lost", "mute", "half answer", "wrong size")
+_AFTER = ("lost", "mute", "half answer")
 
 
 @dataclasses.dataclass
@@ -52,7 +53,13 @@ class Answer:
 
 
 class HttpWire(Listener):
-    """In front of a store that speaks S3's protocol; requests pass unchanged, so signatures stay valid."""
+    """In front of a store that speaks S3's protocol; requests pass unchanged, so signatures stay valid.
+
+    Attributes:
+        tells_size: the request whose answer tells the size of what was written.
+    """
+
+    tells_size = "head"
 
     def __init__(self, armed: Armed, target: int) -> None:
         self.target = target
@@ -170,6 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         if after is not None:
             self._after(after, request, answer)
             return
+        self._lie(op, name, answer)
         self._answer(answer)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = _serve  # noqa: N815
@@ -214,10 +222,6 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.kind == "mute":
             until_gone(self.connection)
             self._reset()
-        elif fault.kind == "wrong size":
-            if answer.status == 200:
-                self.wire.make_wrong(answer)
-            self._answer(answer)
         else:
             text = [
                 f"HTTP/1.1 {answer.status} hostile",
@@ -229,6 +233,17 @@ class _Handler(BaseHTTPRequestHandler):
                 whole[: len(head) - 20 if not answer.body else len(whole) - len(answer.body) // 2 - 1]
             )
             self._reset()
+
+    def _lie(self, op: str, name: str, answer: Answer) -> None:
+        """Of what was just written, a wrong size may be told: as if it had not been stored as it was sent."""
+        armed = self.wire.armed
+        if op in ("put", "complete") and answer.status in (200, 201):
+            armed.fresh.add(name)
+        if op != self.wire.tells_size or name not in armed.fresh:
+            return
+        armed.fresh.discard(name)
+        if armed.take(op, ("wrong size",), name):
+            self.wire.make_wrong(answer)
 
     def _reset(self) -> None:
         self.close_connection = True
@@ -283,6 +298,8 @@ class GcsWire(HttpWire):
     in one request with the condition when the last byte is there. It also compares the CRC32C that a request
     states, as Google does and the stand-in does not.
     """
+
+    tells_size = "put"
 
     def __init__(self, armed: Armed, target: int) -> None:
         self._sessions: dict[str, _Session] = {}
@@ -392,7 +409,10 @@ class GcsWire(HttpWire):
 
 
 class AzureWire(HttpWire):
-    """In front of Azurite; paths begin with the account and the container."""
+    """In front of Azurite, which has another code than Azure for what arrived damaged.
+
+    Paths begin with the account and the container.
+    """
 
     def kind_of(self, request: Request) -> str:
         query = urllib.parse.urlsplit(request.path).query
@@ -406,6 +426,12 @@ class AzureWire(HttpWire):
 
     def name_of(self, request: Request) -> str:
         return super().name_of(request).partition("/")[2]
+
+    def forward(self, request: Request, body: bytes | None = None) -> Answer:
+        stated = request.header("content-md5")
+        if body is None and stated and base64.b64decode(stated) != hashlib.md5(request.body).digest():
+            return self.refusal(400, "Md5Mismatch")
+        return super().forward(request, body)
 
     def refusal(self, status: int, code: str) -> Answer:
         answer = super().refusal(status, code)

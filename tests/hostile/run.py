@@ -247,7 +247,7 @@ class _Telling:
             if secret and secret in str(error):
                 problems.append("the error tells a secret")
         if isinstance(error, SupersededError):
-            return problems if trial.twin else [*problems, f"superseded by nobody: {error}"]
+            return [*problems, f"the newest try is called superseded: {error}"]
         if isinstance(error, TerminalError):
             kinds = {fault.kind for fault in trial.faults}
             if not kinds & TERMINAL and not trial.twin:

@@ -291,7 +291,7 @@ def _http(ops: str, parts: str) -> list[_Maker]:
 _SKEWED = _at("skewed", "put head", 3, (ALWAYS,))
 _S3 = [*_http(_HTTP_OPS, "part begin complete"), _at("wrong size", "head", 5), _SKEWED]
 _GOOGLE = [*_http(_HTTP_OPS, "put"), _at("wrong size", "head", 5), _SKEWED]
-_GCS = [*_http("put put put head bucket", "part begin"), _at("wrong size", "head put", 5)]
+_GCS = [*_http("put put put head bucket", "part begin"), _at("wrong size", "put", 5)]
 _AZURE = [*_http(_HTTP_OPS, "part complete"), _at("wrong size", "head", 5)]
 
 _LOCAL = [
