@@ -31,9 +31,7 @@ def plan(customer: str, first: dt.datetime | None, end: dt.datetime | None) -> N
         raise click.UsageError("give both --from and --to, or neither")
     config = load_customer(customer)
     for schedule in config.all_schedules():
-        click.echo(
-            f"{schedule.dag_id(customer)}: {config.summary()}, {schedule.intervals()}, {config.state}"
-        )
+        click.echo(f"{schedule.dag_id(customer)}: {config.summary()}, {schedule.intervals()}, {config.state}")
         click.echo("\n".join(_schedule(customer, config, schedule, first, end)))
 
 
@@ -105,9 +103,9 @@ def _lines(customer: str, config: CustomerConfig, schedule: Schedule, interval: 
 
 
 def _paths(part: Part, destination: DestinationOptions) -> Iterator[str]:
-    path = part.data_path(destination.filename_style)
+    path = part.data_path(destination.filename_style) + destination.encrypted_suffix
     yield f"    {path}"
     if part.md5:
         yield f"    {path}.md5"
     if destination.export_images and part.images:
-        yield f"    {part.image_path('<input id><file extension>')}"
+        yield f"    {part.image_path('<input id><file extension>')}{destination.encrypted_suffix}"
