@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from outfeed.errors import Action, TerminalError
 from outfeed.formats.columns import Column, Kind
-from outfeed.formats.csv_dialect import CsvDialect
 from outfeed.formats.line_ends import CrlfConverter
 from outfeed.sources import postgresql_table_sql as sql
 from outfeed.sources.base import Progress
 from outfeed.sources.postgresql_errors import asyncpg_explained
+from outfeed.sources.row_marks import RowMarks
 from outfeed.sources.tables import (
     Delta,
     OpenSegment,
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Bytes that are converted and written at a time; what is converted then still lies in the processor's cache.
+#: Bytes that are converted and written at a time: what is converted still lies in the processor's cache.
 _BLOCK = 1 << 18
 #: The most that asyncio reads at once is twice as much.
 _FULL_READ = 1 << 17
 _PAUSE = 0.001
 #: Tables below are read as one piece; several pieces per connection even out what they weigh.
-_WORTH_SPLITTING = 64 << 20
+_WORTH_SPLITTING = 16 << 20
 _PIECES_PER_CONNECTION = 4
 #: Ranges of row addresses are an index of their own only from this version on.
 _RANGE_SCANS = 140_000
@@ -269,7 +269,8 @@ class _Copying:
         self._progress = progress
         values = zip(copy.columns, sql.values(copy), strict=True)
         listed = ", ".join(f"{value} AS {quoted(column.name)}" for column, value in values)
-        self._select = f"SELECT {listed} FROM {quoted(copy.table)}"
+        self._select = f"SELECT {listed}"
+        self._from = f"FROM {quoted(copy.table)}"
         self._options = sql.copy_options(copy.columns, copy.dialect)
 
     async def drain(self, connection: Connection) -> None:
@@ -277,18 +278,35 @@ class _Copying:
         while self._pieces:
             number, condition = self._pieces.pop(0)
             with self._open_segment(number) as stream:
-                writer = _Writer(stream, self._table_copy.dialect, self._advance)
                 if number == 0:
                     stream.write(self._table_copy.dialect.header_line(self._table_copy.columns))
-                rows = await self._piece(connection, condition, writer)
+                rows = await self._piece(connection, condition, stream)
                 # Not in one statement: it would forget what the other connections add in the meantime.
                 self.rows += rows
-                writer.finish()
 
-    async def _piece(self, connection: Connection, condition: str, writer: _Writer) -> int:
-        query = f"{self._select} {condition}"
+    async def _piece(self, connection: Connection, condition: str, stream: BinaryIO) -> int:
+        marks = self._marks()
+        ends = CrlfConverter(self._table_copy.dialect) if marks is None else marks
+        mark = "" if marks is None else f", {sql.literal(marks.mark)}::text"
+        query = f"{self._select}{mark} {self._from} {condition}"
+        rows = await self._copied(connection, query, _Writer(stream, ends, self._advance))
+        if marks is not None:
+            marks.require(rows)
+        return rows
+
+    def _marks(self) -> RowMarks | None:
+        """If line feeds within values are told from those between rows only by enclosures.
+
+        Alone in its row, a text `\\.` would be enclosed: that row gets no second column.
+        """
+        dialect = self._table_copy.dialect
+        needed = dialect.line_end != b"\n" and dialect.line_break is None
+        return RowMarks(dialect) if needed and len(self._table_copy.columns) > 1 else None
+
+    async def _copied(self, connection: Connection, query: str, writer: _Writer) -> int:
         async with self._tables._guarded(connection, self._table_copy.table):
             done: str = await connection.copy_from_query(query, output=writer.write, **self._options)
+        writer.finish()
         # The server's last word is like `COPY 5`.
         return int(done.rpartition(" ")[2])
 
@@ -300,10 +318,12 @@ class _Copying:
 class _Writer:
     """Collects what a connection sends into large blocks, with the dialect's line ends."""
 
-    def __init__(self, stream: BinaryIO, dialect: CsvDialect, advance: Callable[[int], None]) -> None:
+    def __init__(
+        self, stream: BinaryIO, ends: CrlfConverter | RowMarks, advance: Callable[[int], None]
+    ) -> None:
         self._stream = stream
+        self._ends = ends
         self._advance = advance
-        self._convert = CrlfConverter(dialect) if dialect.line_end == b"\r\n" else None
         self._blocks: list[bytes] = []
         self._pending = 0
 
@@ -320,7 +340,7 @@ class _Writer:
 
     def _flush(self) -> None:
         block = b"".join(self._blocks)
-        self._stream.write(block if self._convert is None else self._convert.feed(block))
+        self._stream.write(self._ends.feed(block))
         self._advance(len(block))
         self._blocks.clear()
         self._pending = 0
@@ -328,8 +348,7 @@ class _Writer:
     def finish(self) -> None:
         """Writes what is left."""
         self._flush()
-        if self._convert is not None:
-            self._stream.write(self._convert.finish())
+        self._stream.write(self._ends.finish())
 
 
 def _column(row: Any) -> Column:
