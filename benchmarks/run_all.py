@@ -16,7 +16,15 @@ from benchmarks.report import Report, markdown, parse
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
-BENCHES = ("work_orders", "sftp_small_files", "many_customers", "run_overhead")
+BENCHES = (
+    "work_orders",
+    "tables",
+    "tables_peers",
+    "platform_night",
+    "sftp_small_files",
+    "many_customers",
+    "run_overhead",
+)
 
 
 def run(name: str, *, quick: bool) -> Report:
