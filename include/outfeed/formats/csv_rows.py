@@ -53,7 +53,18 @@ class RowEncoder:
             return b""
         if len(values) != len(self._encoders):
             raise self._wrong_width()
-        cells = [encode(column) for encode, column in zip(self._encoders, values, strict=True)]
+        return self.lines([self.cells(index, column) for index, column in enumerate(values)])
+
+    def cells(self, index: int, values: Sequence[Any]) -> list[str]:
+        """The values of one column as they stand in the file, for sources that give columns.
+
+        Raises:
+            TerminalError: a value does not fit the column.
+        """
+        return self._encoders[index](values)
+
+    def lines(self, cells: Sequence[Sequence[str]]) -> bytes:
+        """The lines of what `cells` gave for each column, at least one row."""
         lines = map(self._separator.join, zip(*cells, strict=True))
         return (self._line_end.join(lines) + self._line_end).encode()
 
@@ -75,6 +86,8 @@ def _encoder(column: Column, dialect: CsvDialect, *, alone: bool) -> _Encoder:
     write = {} if always or search(_alphabet(dialect)) else writers
 
     def special(value: Any) -> str:
+        if type(value) is str and value and not always and not search(value):
+            return value
         text = convert(value)
         return dialect.enclosed(text) if always or not text or search(text) else text
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from outfeed.errors import Action, TerminalError
 from outfeed.sources.engine import Engine
+from outfeed.sources.mysql import MysqlEngine
 from outfeed.sources.postgresql import PostgresqlEngine
 from outfeed.sources.sqlite import SqliteEngine
 from outfeed.sources.tables import TableEngine
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (PostgresqlEngine, SqliteEngine)}
 
-TABLE_ENGINES: dict[str, Callable[[str, Credentials, int], TableEngine]] = {"postgresql": PostgresqlEngine}
+TABLE_ENGINES: dict[str, Callable[[str, Credentials, int], TableEngine]] = {
+    "postgresql": PostgresqlEngine,
+    "sqlite": SqliteEngine,
+    "mysql": MysqlEngine,
+    "mariadb": MysqlEngine,
+}
 
 
 def open_engine(url: str, credentials: Credentials, max_parallel: int) -> Engine:

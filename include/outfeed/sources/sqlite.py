@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from outfeed.datasets import Statement
-from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
+from outfeed.errors import Action, TerminalError
 from outfeed.sources.base import OpenStaged, Progress
 from outfeed.sources.engine import Copied, Copy, Engine, LineWriter, Parameters, Snapshot, Tally
+from outfeed.sources.sqlite_errors import explained
+from outfeed.sources.tables import TableEngine, TableSnapshot
 
 _ROWS_PER_FETCH = 200
 _BUSY_TIMEOUT = 30.0
 
 
-class SqliteEngine(Engine):
+class SqliteEngine(Engine, TableEngine):
     """A database file; the URL is `sqlite:///relative/path` or `sqlite:////absolute/path`."""
 
     name: ClassVar[str] = "sqlite"
@@ -31,6 +33,20 @@ class SqliteEngine(Engine):
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """See the base class: a read transaction sees one state, whatever others write meanwhile."""
+        with self.transaction() as connection:
+            yield SqliteSnapshot(connection, str(self.path))
+
+    @contextmanager
+    def tables(self) -> Iterator[TableSnapshot]:
+        """See the base class."""
+        from outfeed.sources.sqlite_tables import SqliteTables
+
+        with self.transaction() as connection:
+            yield SqliteTables(connection, str(self.path))
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection that can't write, in a transaction that has not read yet."""
         where = str(self.path)
         if not self.path.is_file():
             raise TerminalError(
@@ -39,18 +55,20 @@ class SqliteEngine(Engine):
                 action=Action.OPERATOR,
                 remedy="correct the path in the source's Airflow connection",
             )
-        try:
+        with explained(where):
             connection = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode=ro",
                 uri=True,
                 timeout=_BUSY_TIMEOUT,
                 isolation_level=None,
+                # One thread at a time.
+                check_same_thread=False,
             )
             with closing(connection):
+                # KiB: a batch of a table's rows is looked at twice.
+                connection.execute("PRAGMA cache_size = -16384")
                 connection.execute("BEGIN")
-                yield SqliteSnapshot(connection, where)
-        except sqlite3.Error as error:
-            raise _translated(error, where) from error
+                yield connection
 
     def instant(self, value: dt.datetime) -> str:
         """The text form whose order is the order of time."""
@@ -67,7 +85,7 @@ class SqliteSnapshot(Snapshot):
 
     def rows(self, statement: Statement, parameters: Parameters) -> list[tuple[Any, ...]]:
         """See the base class."""
-        with self.timed(), self._explained(statement):
+        with self.timed(), explained(self._where, statement.file):
             return self._connection.execute(statement.text, dict(parameters)).fetchall()
 
     def pieces(self, dataset: str, parameters: Parameters) -> list[Parameters]:
@@ -81,7 +99,7 @@ class SqliteSnapshot(Snapshot):
 
     def _copy(self, copy: Copy, open_staged: OpenStaged, progress: Progress, tally: Tally) -> Copied:
         path, stream = open_staged(copy.name)
-        with stream, self.timed(), self._explained(copy.statement):
+        with stream, self.timed(), explained(self._where, copy.statement.file):
             writer = LineWriter(stream, tally)
             cursor = self._connection.execute(copy.statement.text, dict(copy.parameters))
             while rows := cursor.fetchmany(_ROWS_PER_FETCH):
@@ -91,35 +109,9 @@ class SqliteSnapshot(Snapshot):
             writer.flush()
         return Copied(path, writer.rows, writer.bytes)
 
-    @contextmanager
-    def _explained(self, statement: Statement) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise _translated(error, self._where, statement) from error
-
 
 def _line(text: str) -> bytes:
     """One line: a raw line break in JSON can only be white space between tokens."""
     if "\n" in text or "\r" in text:
         text = text.replace("\n", " ").replace("\r", " ")
     return text.encode() + b"\n"
-
-
-def _translated(error: sqlite3.Error, where: str, statement: Statement | None = None) -> OutfeedError:
-    """Says whether a retry helps, and names the SQL file."""
-    # Absent where Python itself raises, for example for a parameter without a value.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    what = f"{statement.file}: {error}" if statement else str(error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR):
-        return TransientError(what, where=where, action=Action.OPERATOR, remedy="run it again")
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_PERM):
-        return TerminalError(
-            what, where=where, action=Action.OPERATOR, remedy="check the file and the permissions on it"
-        )
-    return TerminalError(
-        what,
-        where=where,
-        action=Action.ENGINEER,
-        remedy="make the dataset's SQL fit the platform's tables",
-    )
