@@ -6,15 +6,24 @@ import base64
 import contextlib
 import dataclasses
 import hashlib
+import json
 import logging
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from outfeed.connectors.base import CheckState, Credentials, Delivered
+from outfeed.connectors.base import CheckState, Credentials, Delivered, Outgoing
+from outfeed.connectors.s3_direct import Answer, DirectPuts
 from outfeed.connectors.s3_objects import PART_SIZE, part_size
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
-from tests.flow.places import S3Place, content, failure, outgoing
+from tests.flow.places import GeneratedStream, S3Place, content, failure, outgoing, stream
 from tests.servers.s3 import S3Server
 
 pytestmark = pytest.mark.servers
@@ -69,12 +78,29 @@ def test_what_a_killed_try_left_unfinished_is_aborted(place: S3Place) -> None:
 
 def test_large_content_under_a_taken_name_is_not_even_sent(place: S3Place) -> None:
     place.deliver(outgoing("large", content(LARGE)))
-    operations: list[str] = []
-    with spying(operations):
+    with sent() as requests:
         place.deliver(outgoing("large", content(LARGE, 1)), outgoing("other", content(LARGE)))
 
-    assert operations.count("CreateMultipartUpload") == 1
-    assert operations.count("UploadPart") == 3
+    assert sum(method == "POST" and "?uploads" in url for method, url, _ in requests) == 1
+    assert sum(method == "PUT" for method, _, _ in requests) == 3
+
+
+@contextlib.contextmanager
+def sent() -> Iterator[list[tuple[str, str, int]]]:
+    """Notes method, URL and status of each request."""
+    from botocore.httpsession import URLLib3Session
+
+    requests: list[tuple[str, str, int]] = []
+    original = URLLib3Session.send
+
+    def noted(self: URLLib3Session, request: Any) -> Any:
+        response = original(self, request)
+        requests.append((request.method, request.url, response.status_code))
+        return response
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(URLLib3Session, "send", noted)
+        yield requests
 
 
 @contextlib.contextmanager
@@ -95,6 +121,194 @@ def spying(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
         yield
+
+
+@contextlib.contextmanager
+def refused(rule: Callable[[str, str], tuple[int, str] | None]) -> Iterator[None]:
+    """The service refuses what the rule says, by status and code, before it looks at it."""
+    from botocore.awsrequest import AWSResponse
+    from botocore.httpsession import URLLib3Session
+
+    original = URLLib3Session.send
+
+    def send(self: URLLib3Session, request: Any) -> Any:
+        refusal = rule(request.method, request.url)
+        if refusal is None:
+            return original(self, request)
+        body = f"<Error><Code>{refusal[1]}</Code><Message>no</Message></Error>".encode()
+        response = AWSResponse(request.url, refusal[0], {}, None)
+        response._content = body
+        return response
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(URLLib3Session, "send", send)
+        yield
+
+
+def test_small_content_takes_one_request_whose_answer_confirms_it(place: S3Place) -> None:
+    # DX-091
+    data = content(100_000)
+    with sent() as requests:
+        result = place.deliver(outgoing("a b/ü+%.json", data))["a b/ü+%.json"]
+        again = place.deliver(outgoing("a b/ü+%.json", data))["a b/ü+%.json"]
+
+    assert (result.outcome, result.verified) == ("created", "sha256")
+    assert [(method, status) for method, _, status in requests] == [("PUT", 200), ("PUT", 412), ("HEAD", 200)]
+    assert again.outcome == "identical"
+    assert place.read("a b/ü+%.json") == data
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-amz-checksum-sha256": "another"}])
+def test_what_the_answer_does_not_confirm_is_looked_at(
+    place: S3Place, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    put = DirectPuts.put
+
+    def unconfirmed(self: DirectPuts, *values: Any) -> Answer | None:
+        answer = put(self, *values)
+        return answer and dataclasses.replace(answer, headers=headers)
+
+    monkeypatch.setattr(DirectPuts, "put", unconfirmed)
+    with sent() as requests:
+        result = place.deliver(outgoing("file", b"data"))["file"]
+    assert [method for method, _, _ in requests] == ["PUT", "HEAD"]
+    assert (result.outcome, result.verified) == ("created", "sha256")
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+def test_content_that_changed_on_the_way_is_refused_by_the_service(
+    place: S3Place, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    from botocore.httpsession import URLLib3Session
+
+    send = URLLib3Session.send
+
+    def damaged(self: URLLib3Session, request: Any) -> Any:
+        if request.method == "PUT" and isinstance(request.body, bytes):
+            request.body = bytes([request.body[0] ^ 1]) + request.body[1:]
+        return send(self, request)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(URLLib3Session, "send", damaged)
+        # Of what is sent again by boto3, the body is a stream, which arrives as it is.
+        result = place.deliver(outgoing("file", content(size)))["file"]
+    assert result.outcome == "created"
+    assert place.read("file") == content(size)
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+def test_a_service_that_is_busy_is_asked_again(place: S3Place, size: int) -> None:
+    refusals = iter([(503, "SlowDown"), (503, "SlowDown")])
+    with refused(lambda method, url: next(refusals, None) if method == "PUT" else None):
+        result = place.deliver(outgoing("file", content(size)))["file"]
+    assert (result.outcome, result.verified) == ("created", "sha256")
+    assert place.read("file") == content(size)
+    assert next(refusals, None) is None
+
+
+def test_a_service_that_stays_busy_is_transient(place: S3Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    with (
+        refused(lambda method, url: (503, "SlowDown") if method == "PUT" else None),
+        pytest.raises(TransientError, match="busy"),
+    ):
+        place.deliver(outgoing("file", b"data"))
+    assert place.names() == set()
+
+
+@pytest.mark.parametrize("size", [100_000, LARGE])
+def test_credentials_that_expire_on_the_way_are_the_operators_to_mend(place: S3Place, size: int) -> None:
+    # XX-06
+    with (
+        refused(lambda method, url: (400, "ExpiredToken") if method == "PUT" else None),
+        pytest.raises(TerminalError, match="refuses our credentials") as caught,
+    ):
+        place.deliver(outgoing("file", content(size)))
+    assert caught.value.action is Action.OPERATOR
+    assert place.server.secret_key not in str(caught.value)
+    assert place.names() == set()
+
+
+def test_a_store_that_refuses_direct_requests_gets_boto3s(place: S3Place) -> None:
+    refusals = iter([(400, "XAmzContentSHA256Mismatch")])
+    files = [outgoing(f"{number}", content(1000, number)) for number in range(5)]
+    with sent() as requests, refused(lambda method, url: next(refusals, None) if method == "PUT" else None):
+        results = place.deliver(*files, parallel=1)
+    assert {result.outcome for result in results.values()} == {"created"}
+    # boto3's answers are not looked into, so each file is looked at.
+    assert [method for method, _, _ in requests] == ["PUT", "HEAD"] * 5
+    assert place.read("3") == content(1000, 3)
+
+
+#: Sends parts and then hangs.
+_HANGING_PROCESS = """
+import json, sys, time
+from outfeed.connectors import DestinationModel, open_connector
+from outfeed.connectors.base import Credentials, Outgoing
+from pydantic import TypeAdapter
+from tests.flow.places import BrokenStream, content
+
+class HangingStream(BrokenStream):
+    def read(self, size=-1):
+        return self._data.read(size) or time.sleep(600)
+
+options, credentials, size = json.load(sys.stdin)
+options = TypeAdapter(DestinationModel).validate_python(options)
+with open_connector(options, Credentials(**credentials), attempt="work.1") as connector:
+    list(connector.deliver([Outgoing("large", lambda: HangingStream(content(size)[:-1], None), size)]))
+"""
+
+
+def test_a_process_that_is_killed_between_parts_leaves_nothing_under_the_name(place: S3Place) -> None:
+    # XX-04, DX-091
+    root = Path(__file__).resolve().parents[2]
+    client = place.server.client()
+
+    def parts() -> int:
+        uploads = client.list_multipart_uploads(Bucket=place.bucket, Prefix=place.prefix).get("Uploads", [])
+        return sum(
+            len(
+                client.list_parts(Bucket=place.bucket, Key=one["Key"], UploadId=one["UploadId"]).get(
+                    "Parts", []
+                )
+            )
+            for one in uploads
+        )
+
+    with subprocess.Popen(
+        [sys.executable, "-c", _HANGING_PROCESS],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{root / 'include'}:{root}"},
+    ) as process:
+        assert process.stdin is not None
+        task = [place.options.model_dump(mode="json"), dataclasses.asdict(place.credentials), LARGE]
+        process.stdin.write(json.dumps(task).encode())
+        process.stdin.close()
+        deadline = time.monotonic() + 60
+        while parts() < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.kill()
+    assert parts() == 2
+    assert place.names() == {"large?unfinished"}
+
+    assert place.deliver(outgoing("large", content(LARGE)), attempt="work.2")["large"].outcome == "created"
+    assert place.names() == {"large"}
+    assert place.read("large") == content(LARGE)
+
+
+def test_many_large_files_in_flight_do_not_fill_the_memory(place: S3Place) -> None:
+    files = [
+        Outgoing(f"{number}", stream(lambda: GeneratedStream(PART_SIZE + 1)), PART_SIZE + 1)
+        for number in range(16)
+    ]
+    tracemalloc.start()
+    try:
+        results = place.deliver(*files, parallel=16)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert {result.outcome for result in results.values()} == {"created"}
+    assert peak < 90_000_000
 
 
 def test_other_large_content_is_a_conflict_and_leaves_no_parts(place: S3Place) -> None:

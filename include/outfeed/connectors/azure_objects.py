@@ -10,7 +10,7 @@ from typing import Any
 
 from outfeed.connectors.azure_client import code_of, is_missing, is_taken, translated
 from outfeed.connectors.base import Outgoing
-from outfeed.connectors.transfer import SourceReader
+from outfeed.connectors.transfer import Created, SourceReader
 from outfeed.errors import Action, OutfeedError, TerminalError
 
 #: Bytes held per file in flight, and so of one request; a file of at most so many goes in one.
@@ -64,9 +64,10 @@ class AzureObjects:
         """Bytes of the first block of a file of this size."""
         return block_size(size)
 
-    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> str | None:
-        """Creates a blob in one request; returns its MD5, or None if the name is taken."""
-        return self._put(file.path, content, file.content_type)
+    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> Created | None:
+        """Creates a blob in one request; its checksum is the MD5. None if the name is taken."""
+        md5 = self._put(file.path, content, file.content_type)
+        return None if md5 is None else Created(md5)
 
     def _put(self, path: str, content: bytes, content_type: str) -> str | None:
         from azure.core.exceptions import HttpResponseError
@@ -89,7 +90,7 @@ class AzureObjects:
         hexdigest: str = digest.hexdigest()
         return hexdigest
 
-    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> str | None:
+    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> Created | None:
         """Creates a blob from blocks, visible with the last request; returns as `put` does.
 
         Blocks of a try that ends before that are seen by nobody. Azure removes them with the next blob of
@@ -108,7 +109,8 @@ class AzureObjects:
             self._stage(file.path, ids[-1], block)
             whole.update(block)
             block = reader.block(size if file.size is not None else block_size(None, len(ids)))
-        return whole.hexdigest() if self._commit(file.path, ids, file.content_type, whole.digest()) else None
+        done = self._commit(file.path, ids, file.content_type, whole.digest())
+        return Created(whole.hexdigest()) if done else None
 
     def _stage(self, path: str, block_id: str, block: bytes) -> None:
         with self.faults(f"create {path}", "write"):

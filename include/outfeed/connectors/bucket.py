@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from abc import abstractmethod
@@ -25,6 +26,9 @@ from outfeed.connectors.base import (
 )
 from outfeed.connectors.s3_objects import whole_sha256
 from outfeed.connectors.transfer import (
+    MEMORY,
+    Created,
+    Room,
     SourceReader,
     Step,
     conflict,
@@ -62,10 +66,10 @@ class Objects(Protocol):
     def part_size(self, size: int | None) -> int:
         """Bytes of the first part of a file of this size; what is no larger goes in one request."""
 
-    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> str | None:
-        """Creates an object in one request; returns its checksum, or None if the name is taken."""
+    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> Created | None:
+        """Creates an object in one request; None if the name is taken."""
 
-    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> str | None:
+    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> Created | None:
         """Creates an object from its first part and the rest of its source; returns as `put` does."""
 
     def head(self, path: str) -> dict[str, Any] | None:
@@ -107,6 +111,7 @@ class BucketConnector(Connector):
         self._location = options.location()
         self._parallel = options.parallel
         self._stop = threading.Event()
+        self._room = Room(MEMORY)
 
     def __enter__(self) -> Self:
         self._objects = self._open_objects()
@@ -135,8 +140,8 @@ class BucketConnector(Connector):
                 [
                     Step("list", objects.try_list),
                     Step("write", partial(objects.try_put, path)),
-                    Step("no overwrite", partial(objects.try_overwrite, path), ("write",)),
                     Step("size", partial(objects.try_head, path), ("write",)),
+                    Step("no overwrite", partial(objects.try_overwrite, path), ("write",)),
                     Step("read back", partial(objects.try_get, path), ("write",)),
                     Step("clean up", partial(objects.try_delete, path), ("write",)),
                 ]
@@ -153,19 +158,25 @@ class BucketConnector(Connector):
         """Compares what the store reports of a new object with what was sent, of which `checksum` is one."""
 
     def _deliver(self, file: Outgoing) -> Delivered:
-        reader = SourceReader(file, self._stop)
-        try:
-            size = self._objects.part_size(file.size)
-            first = reader.block(size)
-            if reader.finished:
-                created = self._objects.put(file, first, reader)
-            else:
-                created = self._objects.put_parts(file, first, reader, size)
-            if created is None:
-                return self._identical(file, reader)
-            return self._verified(file, reader, created)
-        finally:
-            reader.close()
+        size = self._objects.part_size(file.size)
+        with (
+            self._room.held(size if file.size is None else min(size, file.size)),
+            contextlib.closing(SourceReader(file, self._stop)) as reader,
+        ):
+            return self._create(file, reader, size)
+
+    def _create(self, file: Outgoing, reader: SourceReader, size: int) -> Delivered:
+        # No variable here holds the block: it is freed when it was sent, not when the file was.
+        first = [reader.block(size)]
+        if reader.finished:
+            created = self._objects.put(file, first.pop(), reader)
+        else:
+            created = self._objects.put_parts(file, first.pop(), reader, size)
+        if created is None:
+            return self._identical(file, reader)
+        if created.confirmed is not None:
+            return Delivered(file.path, reader.bytes, reader.sha256, "created", created.confirmed)
+        return self._verified(file, reader, created.checksum)
 
     def _identical(self, file: Outgoing, reader: SourceReader) -> Delivered:
         """The result for a name that exists with exactly our content; raises a conflict otherwise."""

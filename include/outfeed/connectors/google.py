@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -17,8 +18,9 @@ from outfeed.connectors.base import (
 )
 from outfeed.connectors.bucket import BucketConnector, folder_prefix
 from outfeed.connectors.google_names import bucket_problem
-from outfeed.connectors.google_objects import GoogleObjects, open_client
+from outfeed.connectors.google_objects import GoogleObjects, google_origin, open_client
 from outfeed.connectors.s3_client import translated
+from outfeed.connectors.s3_direct import DirectPuts
 from outfeed.connectors.s3_objects import Prefix
 from outfeed.connectors.transfer import SourceReader
 from outfeed.errors import TransientError
@@ -90,7 +92,8 @@ class GoogleConnector(BucketConnector):
         place = Prefix(options.google_bucket, options.google_key_prefix, options.location())
         with translated("open a client", place.location):
             client = open_client(options, self.credentials)
-        return GoogleObjects(client, place, checksums=False)
+        direct = DirectPuts(client, partial(google_origin, client, place.bucket, self.credentials))
+        return GoogleObjects(client, direct, place, self._room, checksums=False)
 
     def _verified(self, file: Outgoing, reader: SourceReader, checksum: str) -> Delivered:
         head = self._objects.head(file.path) or {}

@@ -12,14 +12,17 @@ from outfeed.connectors import s3_client
 from outfeed.connectors.base import BLOCK_SIZE, Credentials, Outgoing
 from outfeed.connectors.google_signature import HmacKey
 from outfeed.connectors.s3_client import check_keys, is_taken
+from outfeed.connectors.s3_direct import Origin
 from outfeed.connectors.s3_objects import S3Objects
-from outfeed.connectors.transfer import SourceReader
+from outfeed.connectors.transfer import Created, SourceReader
 from outfeed.errors import Action, TerminalError
 
 if TYPE_CHECKING:
     from outfeed.connectors.google import GoogleOptions
 
 ENDPOINT = "https://storage.googleapis.com"
+
+_ONLY_IF_FREE = {"x-goog-if-generation-match": "0"}
 
 
 def open_client(options: GoogleOptions, credentials: Credentials) -> Any:
@@ -60,7 +63,13 @@ def open_client(options: GoogleOptions, credentials: Credentials) -> Any:
 
 
 def _only_if_free(params: dict[str, Any], **_: Any) -> None:
-    params["headers"]["x-goog-if-generation-match"] = "0"
+    params["headers"].update(_ONLY_IF_FREE)
+
+
+def google_origin(client: Any, bucket: str, credentials: Credentials) -> Origin:
+    """Where a bucket's objects are; each is created only if its name is free."""
+    key = HmacKey(credentials.login or "", credentials.password or "")
+    return Origin(f"{client.meta.endpoint_url}/{bucket}/", key.sign, _ONLY_IF_FREE)
 
 
 class GoogleObjects(S3Objects):
@@ -81,18 +90,24 @@ class GoogleObjects(S3Objects):
     condition: ClassVar[Mapping[str, str]] = {}
     condition_name: ClassVar[str] = "x-goog-if-generation-match"
 
-    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> str | None:
-        """Creates an object in one request; returns its MD5, or None if the name is taken."""
+    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> Created | None:
+        """Creates an object in one request; None if the name is taken."""
         try:
-            created = super().put(file, content, reader)
+            return super().put(file, content, reader)
         except TerminalError:
             # Who may not delete may not overwrite: Google can say so before it looks at the condition.
             if self._seen(file.path):
                 return None
             raise
-        return None if created is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
 
-    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> str | None:
+    def _created(
+        self, reader: SourceReader, digest: Mapping[str, str], headers: Mapping[str, str]
+    ) -> Created:
+        md5 = base64.b64decode(digest["ContentMD5"]).hex()
+        stated = self.checksum({"ETag": headers.get("etag"), "ResponseMetadata": {"HTTPHeaders": headers}})
+        return Created(md5, "md5" if stated == md5 else None)
+
+    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> Created | None:
         """Creates a large object in one request that reads as it sends; returns as `put` does."""
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -111,7 +126,7 @@ class GoogleObjects(S3Objects):
                 if is_taken(error):
                     return None
                 raise
-        return body.md5
+        return Created(body.md5)
 
     def checksum(self, head: dict[str, Any]) -> str | None:
         """The hex MD5 that the store reports; none where the customer's own key encrypts the object."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from functools import partial
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -18,6 +19,7 @@ from outfeed.connectors.base import (
 )
 from outfeed.connectors.bucket import BucketConnector, folder_prefix
 from outfeed.connectors.s3_client import open_client, translated
+from outfeed.connectors.s3_direct import DirectPuts, amazon_origin
 from outfeed.connectors.s3_objects import Prefix, S3Objects
 from outfeed.connectors.transfer import SourceReader
 from outfeed.errors import TransientError
@@ -79,8 +81,9 @@ class S3Options(DestinationOptions):
 class S3Connector(BucketConnector):
     """Delivers to S3: an object appears whole or not at all, and only if its name is free (`If-None-Match`).
 
-    See the base class for the promises. Its SHA-256 and size are sent with it, checked by the service, and
-    compared with what the service reports afterwards; where it reports none, `verified` is `size`.
+    See the base class for the promises. Its SHA-256 is sent with it, checked by the service, and compared
+    with what the service answers or, together with the size, reports afterwards; where it reports none,
+    `verified` is `size`.
     """
 
     type = "s3"
@@ -99,7 +102,9 @@ class S3Connector(BucketConnector):
         place = Prefix(options.s3_bucket, options.s3_key_prefix, options.location())
         with translated("open a client", place.location):
             client = open_client(options, self.credentials)
-        return S3Objects(client, place, checksums=options.checksum_mode == "when_supported")
+        direct = DirectPuts(client, partial(amazon_origin, client, place.bucket))
+        checksums = options.checksum_mode == "when_supported"
+        return S3Objects(client, direct, place, self._room, checksums=checksums)
 
     def _verified(self, file: Outgoing, reader: SourceReader, checksum: str) -> Delivered:
         """Compares what the store reports of a new object with what was sent."""

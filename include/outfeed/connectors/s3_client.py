@@ -30,6 +30,9 @@ PERMISSIONS = {
     "AssumeRole": "sts:AssumeRole",
 }
 
+#: Parts of large files that are sent at once, by connections of their own.
+PARTS_AT_ONCE = 4
+
 _THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
 #: What arrived is not what was sent; the client has tried again already.
 _DAMAGED = {"BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
@@ -83,7 +86,7 @@ def open_client(options: S3Options, credentials: Credentials) -> Any:
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
         retries={"mode": "standard", "total_max_attempts": 4},
-        max_pool_connections=options.parallel,
+        max_pool_connections=options.parallel + PARTS_AT_ONCE,
         s3={"addressing_style": extra.get("addressing_style", "auto")},
         request_checksum_calculation=options.checksum_mode,
         response_checksum_validation=options.checksum_mode,

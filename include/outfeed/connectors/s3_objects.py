@@ -6,16 +6,19 @@ import base64
 import contextlib
 import dataclasses
 import hashlib
+from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from outfeed.connectors.base import BLOCK_SIZE, Outgoing
-from outfeed.connectors.s3_client import PERMISSIONS, is_missing, is_taken, translated
-from outfeed.connectors.transfer import SourceReader
+from outfeed.connectors.s3_client import PARTS_AT_ONCE, PERMISSIONS, is_missing, is_taken, translated
+from outfeed.connectors.s3_direct import DirectPuts
+from outfeed.connectors.transfer import Created, Room, SourceReader
 from outfeed.errors import Action, OutfeedError, TerminalError
 
-#: Bytes held per file in flight, and so of one request; a file of at most so many goes in one.
+#: Bytes of one request; a file of at most so many goes in one.
 PART_SIZE = 8 << 20
 
 #: S3 takes 10,000 parts.
@@ -23,6 +26,13 @@ _MAX_PARTS = 9_900
 
 #: A file of unknown size gets larger parts the longer it grows, so that 5 TB fit.
 _PARTS_PER_SIZE = 1_000
+
+#: How an argument of boto3's is written in a request.
+_HEADERS = {
+    "ChecksumSHA256": "x-amz-checksum-sha256",
+    "ContentMD5": "Content-MD5",
+    "IfNoneMatch": "If-None-Match",
+}
 
 _CONTENT = b"Outfeed was here.\n"
 
@@ -50,7 +60,11 @@ class Prefix:
 
 
 class S3Objects:
-    """Guarantees that no request creates an object over another one."""
+    """Guarantees that no request creates an object over another one.
+
+    Args:
+        room: bounds what the parts in flight hold; who sends parts holds one of them.
+    """
 
     #: Which permission each operation needs, for messages.
     permissions: ClassVar[Mapping[str, str]] = PERMISSIONS
@@ -58,8 +72,13 @@ class S3Objects:
     condition: ClassVar[Mapping[str, str]] = {"IfNoneMatch": "*"}
     condition_name: ClassVar[str] = "If-None-Match"
 
-    def __init__(self, client: Any, place: Prefix, *, checksums: bool) -> None:
+    def __init__(
+        self, client: Any, direct: DirectPuts, place: Prefix, room: Room, *, checksums: bool
+    ) -> None:
         self._client = client
+        self._direct = direct
+        self._room = room
+        self._senders = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="outfeed-part")
         self._location = place.location
         self._bucket = place.bucket
         self._prefix = place.prefix
@@ -67,6 +86,7 @@ class S3Objects:
 
     def close(self) -> None:
         """Closes the connections."""
+        self._senders.shutdown()
         self._client.close()
 
     def faults(self, doing: str) -> AbstractContextManager[None]:
@@ -76,10 +96,11 @@ class S3Objects:
     def _object(self, path: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": f"{self._prefix}{path}"}
 
-    def _digest(self, content: bytes) -> dict[str, str]:
-        """The argument by which the service checks what it received."""
+    def _digest(self, content: bytes, sha256: str | None = None) -> dict[str, str]:
+        """The argument by which the service checks what it received; `sha256` is known or computed."""
         if self._checksums:
-            return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(content).digest()).decode()}
+            known = bytes.fromhex(sha256) if sha256 else hashlib.sha256(content).digest()
+            return {"ChecksumSHA256": base64.b64encode(known).decode()}
         digest = hashlib.md5(content, usedforsecurity=False).digest()
         return {"ContentMD5": base64.b64encode(digest).decode()}
 
@@ -89,27 +110,43 @@ class S3Objects:
         """Bytes per part of a file of this size."""
         return part_size(size)
 
-    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> str | None:
-        """Creates an object in one request; returns its checksum, or None if the name is taken."""
+    def put(self, file: Outgoing, content: bytes, reader: SourceReader) -> Created | None:
+        """Creates an object in one request; None if the name is taken."""
+        digest = self._digest(content, reader.sha256)
+        stated = digest | dict(self.condition)
+        headers = {_HEADERS[name]: value for name, value in stated.items()}
+        with self.faults(f"create {file.path}"):
+            answer = self._direct.put(
+                f"{self._prefix}{file.path}", content, {**headers, "Content-Type": file.content_type}
+            )
+            taken = self._put(file, content, stated) if answer is None else answer.taken
+        return None if taken else self._created(reader, digest, answer.headers if answer else {})
+
+    def _put(self, file: Outgoing, content: bytes, stated: Mapping[str, str]) -> bool:
+        """Has boto3 create an object; tells whether the name is taken."""
         from botocore.exceptions import ClientError
 
-        with self.faults(f"create {file.path}"):
-            try:
-                self._client.put_object(
-                    **self._object(file.path),
-                    **self._digest(content),
-                    Body=content,
-                    ContentType=file.content_type,
-                    **self.condition,
-                )
-            except ClientError as error:
-                if is_taken(error):
-                    return None
-                raise
-        return base64.b64encode(bytes.fromhex(reader.sha256)).decode()
+        try:
+            self._client.put_object(
+                **self._object(file.path), **stated, Body=content, ContentType=file.content_type
+            )
+        except ClientError as error:
+            if is_taken(error):
+                return True
+            raise
+        return False
 
-    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> str | None:
-        """Creates an object from parts; returns its composite checksum, or None if the name is taken."""
+    def _created(
+        self, reader: SourceReader, digest: Mapping[str, str], headers: Mapping[str, str]
+    ) -> Created:
+        """What is known of a new object from the headers of the answer."""
+        checksum = base64.b64encode(bytes.fromhex(reader.sha256)).decode()
+        return Created(checksum, "sha256" if headers.get(_HEADERS["ChecksumSHA256"]) == checksum else None)
+
+    def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> Created | None:
+        """Creates an object from parts; its checksum is the composite one. None if the name is taken."""
+        held = [first]
+        del first
         if self._seen(file.path):
             return None
         self._abort_older(file.path)
@@ -120,29 +157,60 @@ class S3Objects:
             )["UploadId"]
         try:
             with self.faults(f"create {file.path}"):
-                return self._send_parts(file, first, reader, size, upload)
+                return self._send_parts(file, held, reader, size, upload)
         except BaseException:
             self._abort(file.path, upload)
             raise
 
     def _send_parts(
-        self, file: Outgoing, block: bytes, reader: SourceReader, size: int, upload: str
-    ) -> str | None:
+        self, file: Outgoing, first: list[bytes], reader: SourceReader, size: int, upload: str
+    ) -> Created | None:
+        """Sends parts, several at once as far as there is room, and makes an object of them."""
+        block = first.pop()
+        parts: list[dict[str, Any]] = []
+        sending: deque[Future[dict[str, Any]]] = deque()
+        taken = 0
+        try:
+            while block:
+                number = len(parts) + len(sending) + 1
+                sending.append(self._senders.submit(self._send_part, file.path, upload, number, block))
+                block = b""  # Only who sends it still holds it.
+                grown = size if file.size is not None else size << (number // _PARTS_PER_SIZE)
+                if self._room.try_take(grown):
+                    taken += grown
+                else:
+                    parts.append(sending.popleft().result())
+                block = reader.block(grown)
+            parts += [part.result() for part in sending]
+        finally:
+            # A part that arrived after the upload was aborted would stay.
+            for part in sending:
+                part.cancel()
+            wait(sending)
+            self._room.release(taken)
+        return self._complete(file, upload, parts)
+
+    def _send_part(self, path: str, upload: str, number: int, block: bytes) -> dict[str, Any]:
+        """Sends a part; returns what names it when the upload is completed."""
+        digest = self._digest(block)
+        answer = self._direct.put(
+            f"{self._prefix}{path}",
+            block,
+            {_HEADERS[name]: value for name, value in digest.items()},
+            {"partNumber": str(number), "uploadId": upload},
+        )
+        if answer is not None and not answer.taken and "etag" in answer.headers:
+            tag = answer.headers["etag"]
+        else:
+            tag = self._client.upload_part(
+                **self._object(path), **digest, UploadId=upload, PartNumber=number, Body=block
+            )["ETag"]
+        kept = {name: value for name, value in digest.items() if name == "ChecksumSHA256"}
+        return {"PartNumber": number, "ETag": tag, **kept}
+
+    def _complete(self, file: Outgoing, upload: str, parts: list[dict[str, Any]]) -> Created | None:
         from botocore.exceptions import ClientError
 
-        parts: list[dict[str, Any]] = []
-        digests = hashlib.sha256()
-        while block:
-            number = len(parts) + 1
-            digest = self._digest(block)
-            answer = self._client.upload_part(
-                **self._object(file.path), **digest, UploadId=upload, PartNumber=number, Body=block
-            )
-            kept = {name: value for name, value in digest.items() if name == "ChecksumSHA256"}
-            parts.append({"PartNumber": number, "ETag": answer["ETag"], **kept})
-            digests.update(hashlib.sha256(block).digest())
-            grown = size if file.size is not None else size << (number // _PARTS_PER_SIZE)
-            block = reader.block(grown)
         try:
             self._client.complete_multipart_upload(
                 **self._object(file.path),
@@ -155,7 +223,8 @@ class S3Objects:
                 raise
             self._abort(file.path, upload)
             return None
-        return f"{base64.b64encode(digests.digest()).decode()}-{len(parts)}"
+        digests = b"".join(base64.b64decode(part.get("ChecksumSHA256", "")) for part in parts)
+        return Created(f"{base64.b64encode(hashlib.sha256(digests).digest()).decode()}-{len(parts)}")
 
     def _seen(self, path: str) -> bool:
         """Whether the name is known to be taken, before much is sent for nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import re
@@ -16,6 +17,9 @@ from outfeed.errors import Action, DestinationConflict, OutfeedError, TerminalEr
 
 #: Folder below the base that holds all temporary names; loaders skip names that begin with a dot.
 TEMPORARY_FOLDER = ".outfeed-tmp"
+
+#: Bytes that all files in flight of one delivery hold together.
+MEMORY = 40 << 20
 
 #: What another work left under temporary names is removed when it has not changed for so many seconds.
 STALE_AFTER = 24 * 3600
@@ -167,6 +171,53 @@ class SourceReader:
                 remedy="retried; if it persists, check the file in its store",
             )
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Created:
+    """An object that a store says it has created.
+
+    Attributes:
+        checksum: of what was sent.
+        confirmed: the algorithm of the digest of the whole that the store answered with, if it is ours.
+    """
+
+    checksum: str
+    confirmed: str | None = None
+
+
+class Room:
+    """Bounds the bytes that all files in flight hold at once, however many and however large they are."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def held(self, size: int) -> Iterator[None]:
+        """Waits until there is room; who holds some must not wait for more."""
+        size = min(size, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: size <= self._free)
+            self._free -= size
+        try:
+            yield
+        finally:
+            self.release(size)
+
+    def try_take(self, size: int) -> bool:
+        """Takes room if there is any, without waiting."""
+        with self._changed:
+            if size > self._free:
+                return False
+            self._free -= size
+            return True
+
+    def release(self, size: int) -> None:
+        """Gives back what was taken."""
+        with self._changed:
+            self._free += size
+            self._changed.notify_all()
 
 
 def conflict(path: str, where: str, found: str, ours: str) -> FileFault:
