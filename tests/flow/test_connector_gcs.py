@@ -170,6 +170,32 @@ def test_a_service_that_is_busy_is_asked_again(gcs: GcsServer, place: GcsPlace) 
     assert place.read("file") == b"data"
 
 
+def test_a_small_object_takes_one_request(gcs: GcsServer, place: GcsPlace) -> None:
+    # DX-062, DX-091
+    requests: list[tuple[str, str]] = []
+
+    def noted(method: str, url: str) -> None:
+        requests.append((method, urlsplit(url).path.rpartition("/")[2]))
+
+    with http_proxy(gcs.port, noted) as url:
+        result = through(place, url).deliver(outgoing("a b/ü+%.json", b"data"))["a b/ü+%.json"]
+    assert (result.outcome, result.verified) == ("created", "crc32c")
+    assert requests == [("GET", place.bucket), ("POST", "o")]
+    assert place.read("a b/ü+%.json") == b"data"
+
+
+def test_credentials_that_expire_on_the_way_are_the_operators_to_mend(
+    gcs: GcsServer, place: GcsPlace
+) -> None:
+    with (
+        http_proxy(gcs.port, lambda method, url: (401, "{}") if "/upload/" in url else None) as url,
+        pytest.raises(TerminalError, match="refuses our credentials") as caught,
+    ):
+        through(place, url).deliver(outgoing("file", b"data"))
+    assert caught.value.action is Action.OPERATOR
+    assert place.names() == set()
+
+
 def test_a_create_whose_answer_was_lost_counts_as_ours(gcs: GcsServer, place: GcsPlace) -> None:
     place.deliver(outgoing("file", b"data"))
     # The first answer is lost, so the client repeats the request and finds the name taken.

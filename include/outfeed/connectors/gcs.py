@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -29,8 +30,11 @@ from outfeed.connectors.base import (
     safe_relative_path,
 )
 from outfeed.connectors.gcs_client import TIMEOUT, open_client, translated
+from outfeed.connectors.gcs_direct import DirectCreates
 from outfeed.connectors.google_names import bucket_problem
 from outfeed.connectors.transfer import (
+    MEMORY,
+    Room,
     SourceReader,
     Step,
     conflict,
@@ -136,9 +140,11 @@ class GcsConnector(Connector):
         super().__init__(options, credentials, attempt=attempt)
         self._options = options
         self._stop = threading.Event()
+        self._room = Room(MEMORY)
 
     def __enter__(self) -> Self:
         self._bucket = self._open_bucket()
+        self._direct = DirectCreates(self._bucket, self._options.parallel, TIMEOUT)
         with self._faults("get the bucket", "storage.buckets.get"):
             self._bucket.reload(timeout=TIMEOUT)
         return self
@@ -146,6 +152,7 @@ class GcsConnector(Connector):
     def __exit__(
         self, kind: ExceptionType | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._direct.close()
         self._bucket.client.close()
 
     def deliver(self, files: Iterable[Outgoing]) -> Iterator[Delivered | Undelivered]:
@@ -194,42 +201,52 @@ class GcsConnector(Connector):
     # -- one file
 
     def _deliver(self, file: Outgoing) -> Delivered:
-        reader = SourceReader(file, self._stop)
-        try:
+        with (
+            self._room.held(CHUNK_SIZE if file.size is None else min(CHUNK_SIZE, file.size)),
+            contextlib.closing(SourceReader(file, self._stop)) as reader,
+        ):
             stream = _Upload(reader)
             if not stream.is_small and (existing := self._existing(file)) is not None:
                 return self._identical(file, stream, existing)
             return self._create(file, stream)
-        finally:
-            reader.close()
 
     def _create(self, file: Outgoing, stream: _Upload) -> Delivered:
         from google.api_core.exceptions import PreconditionFailed
 
-        blob = self._bucket.blob(self._name(file.path), chunk_size=CHUNK_SIZE)
         with self._faults(f"create {file.path}", "storage.objects.create"):
             try:
-                blob.upload_from_file(
-                    stream,
-                    size=stream.reader.bytes if stream.is_small else file.size,
-                    content_type=file.content_type,
-                    if_generation_match=0,
-                    checksum="crc32c",
-                    timeout=TIMEOUT,
-                )
+                size, crc32c = self._send(file, stream)
             except PreconditionFailed:
                 existing = self._existing(file)
                 if existing is None:
                     raise
                 return self._identical(file, stream, existing)
-        if (blob.size, blob.crc32c) != (stream.reader.bytes, stream.crc32c):
+        if (size, crc32c) != (stream.reader.bytes, stream.crc32c):
             raise TransientError(
-                f"{file.path} arrived as {blob.size} bytes with CRC32C {blob.crc32c}, not as "
+                f"{file.path} arrived as {size} bytes with CRC32C {crc32c}, not as "
                 f"{stream.reader.bytes} bytes with {stream.crc32c}",
                 where=self._options.location(),
                 remedy="retried under another name",
             )
         return Delivered(file.path, stream.reader.bytes, stream.reader.sha256, "created", "crc32c")
+
+    def _send(self, file: Outgoing, stream: _Upload) -> tuple[int, str]:
+        """Creates an object; gives its size and CRC32C as the service reports them."""
+        name = self._name(file.path)
+        if stream.is_small:
+            made = self._direct.create(name, stream.first, file.content_type, stream.crc32c)
+            if made is not None:
+                return made
+        blob = self._bucket.blob(name, chunk_size=CHUNK_SIZE)
+        blob.upload_from_file(
+            stream,
+            size=stream.reader.bytes if stream.is_small else file.size,
+            content_type=file.content_type,
+            if_generation_match=0,
+            checksum="crc32c",
+            timeout=TIMEOUT,
+        )
+        return blob.size, blob.crc32c
 
     def _existing(self, file: Outgoing) -> Any | None:
         with self._faults(f"look at {file.path}", "storage.objects.get"):
@@ -304,6 +321,7 @@ class _Upload:
     """A source as the stream that Google's client wants; its first chunk is read at once.
 
     Attributes:
+        first: the first chunk, until it is read.
         is_small: the whole content is in the first chunk, so one request sends it.
     """
 
@@ -313,7 +331,7 @@ class _Upload:
         self.reader = reader
         library: Any = google_crc32c  # it has no annotations
         self._crc32c = library.Checksum()
-        self._first = self._block(CHUNK_SIZE)
+        self.first = self._block(CHUNK_SIZE)
         self._position = 0
         self.is_small = reader.finished
 
@@ -328,7 +346,7 @@ class _Upload:
 
     def read(self, size: int) -> bytes:
         """The next bytes; the client asks for whole chunks, and a shorter one only at the end."""
-        block, self._first = self._first or self._block(size), b""
+        block, self.first = self.first or self._block(size), b""
         self._position += len(block)
         return block
 
