@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import resource
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -35,7 +36,11 @@ def _child(sender: Any, side: Callable[..., Any], args: tuple[Any, ...]) -> None
 
 
 def peak_megabytes(workers: int = 0) -> float:
-    """The most memory that this process has held, and as many workers as large as the largest one."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """The most memory that this process has held, and as many workers as large as the largest one.
+
+    The process's own `ru_maxrss` would be that of the process which started it, where that was larger.
+    """
+    status = Path("/proc/self/status").read_text()
+    own = int(status.partition("VmHWM:")[2].split()[0])
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return (own + workers * child) / 1024
