@@ -125,7 +125,7 @@ def _file_entry(item: DeliveredData, subject: str) -> dict[str, Any]:
         subject: item.subject,
         "media_type": item.media_type,
         "compression": item.compression,
-        "encryption": None,
+        "encryption": record.encryption,
         "rows": record.rows or 0,
         "bytes": record.bytes or 0,
         "sha256": record.sha256,
@@ -133,8 +133,16 @@ def _file_entry(item: DeliveredData, subject: str) -> dict[str, Any]:
         "revision": record.revision,
         "supersedes": record.supersedes,
         "unchanged": item.unchanged,
+        **_plain(record),
         **item.details,
     }
+
+
+def _plain(record: FileRecord) -> dict[str, Any]:
+    """What an encrypted file is when it is decrypted."""
+    if record.encryption is None:
+        return {}
+    return {"plain_bytes": record.plain_bytes, "plain_sha256": record.plain_sha256}
 
 
 def image_lines(images: Iterable[FileRecord]) -> Iterator[bytes]:
@@ -147,6 +155,7 @@ def image_lines(images: Iterable[FileRecord]) -> Iterator[bytes]:
                 "state": str(image.state),
                 "bytes": None if missing else image.bytes,
                 "sha256": None if missing else image.sha256,
+                **({} if image.encryption is None else {"encryption": image.encryption, **_plain(image)}),
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )

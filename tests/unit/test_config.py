@@ -206,7 +206,7 @@ def test_the_keys_of_another_connector_are_refused() -> None:
     # DX-016
     (problem,) = refused_destination(LOCAL, sftp_host="sftp.acme.example")
     assert problem.startswith(
-        "unknown key 'sftp_host' (known: delivery, export_images, filename_style, name, parallel"
+        "unknown key 'sftp_host' (known: delivery, encryption, export_images, filename_style, name, parallel"
     )
     (problem,) = refused_destination(GCS, sftp_port=22)
     assert problem.startswith("unknown key 'sftp_port'")

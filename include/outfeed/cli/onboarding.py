@@ -200,10 +200,11 @@ def _paths(
     plan = make_plan(config, request)
     for part in plan.parts:
         if destination.receives(part.subject):
-            yield part.data_path(destination.filename_style)
+            path = part.data_path(destination.filename_style) + destination.encrypted_suffix
+            yield path
             if part.md5:
-                yield f"{part.data_path(destination.filename_style)}.md5"
+                yield f"{path}.md5"
             if destination.export_images and part.images:
-                yield part.image_path("<input id><file extension>")
+                yield part.image_path("<input id><file extension>") + destination.encrypted_suffix
     folder = delivery_folder(plan, destination.filename_style, 1)
     yield f"{folder}/manifest, checksums, list of images, marker"

@@ -21,7 +21,9 @@ _SECRET_NAME = re.compile(
     r"passw(or)?d|passphrase|(^|_)pwd($|_)|secret|token|credential|private_?key|(access|api|account)_?key"
 )
 _SECRET_VALUE = re.compile(
-    r"-----BEGIN (?!(?:[A-Z0-9 ]+ )?(?:PUBLIC KEY|CERTIFICATE)-----)"  # a PEM block that is not public
+    # A block in armor that is not public.
+    r"-----BEGIN (?!(?:[A-Z0-9 ]+ )?(?:PUBLIC KEY(?: BLOCK)?|CERTIFICATE)-----)"
+    r"|\bAGE-SECRET-KEY-"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"  # an AWS access key
     r"|\b[a-z][a-z0-9+.-]*://[^\s/?#@:]*:[^\s/?#@]+@",  # a URI with user:password@
     re.IGNORECASE,

@@ -18,6 +18,7 @@ from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from outfeed.connectors.encryption import Encryption
 from outfeed.errors import Action, OutfeedError, TerminalError
 
 #: Bytes per read of a source stream: large enough that Python touches batches, not records (design §8).
@@ -108,10 +109,18 @@ class DestinationOptions(BaseModel):
         description="Entities that are delivered here, as a list or `a,b`; `all` or none is every one.",
     )
     parallel: int = Field(default=8, ge=1, le=64, description="Files in flight at once.")
+    encryption: Encryption | None = Field(
+        default=None, description="Data files and images are encrypted for the customer's public key."
+    )
 
     def receives(self, entity: str) -> bool:
         """Whether an entity's files are delivered here (VI-D07, VI-D16, VI-D20)."""
         return not self.delivery or entity in self.delivery
+
+    @property
+    def encrypted_suffix(self) -> str:
+        """What the names of data files and images end in here besides: nothing unless they are encrypted."""
+        return self.encryption.suffix if self.encryption else ""
 
     @property
     def connection_id(self) -> str | None:

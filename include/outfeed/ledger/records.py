@@ -106,6 +106,12 @@ class FileRecord:
     verified: str | None = None
     supersedes: str | None = None
     delivered_at: dt.datetime | None = None
+    #: Of an encrypted file: how, and what it is when decrypted; `bytes` and `sha256` are as it lies there.
+    encryption: str | None = None
+    plain_bytes: int | None = None
+    plain_sha256: str | None = None
+    #: Of an encrypted file that has a sidecar; of others it is known from the content.
+    md5: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

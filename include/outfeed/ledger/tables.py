@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 #: The newest version in `migrations/versions`.
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 VERSION_TABLE = "outfeed_schema_version"
 
 
@@ -160,6 +160,10 @@ files = Table(
     Column("verified", String),
     Column("supersedes", String),
     Column("delivered_at", UtcDateTime),
+    Column("encryption", String),
+    Column("plain_bytes", BigInteger),
+    Column("plain_sha256", String),
+    Column("md5", String),
     PrimaryKeyConstraint("customer", "location", "path"),
     Index("files_by_logical_path", "logical_path", "location", "customer"),
     Index("files_by_run", "run_id", "customer"),

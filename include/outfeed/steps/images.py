@@ -12,12 +12,14 @@ from typing import Any, BinaryIO
 import orjson
 
 from outfeed.connectors.base import Connector, Delivered, DestinationOptions, Outgoing
+from outfeed.connectors.encryption import SUFFIXES
 from outfeed.errors import DestinationConflict, OutfeedError
 from outfeed.ledger.records import FileKind, FileRecord, FileState
 from outfeed.plan import Part
 from outfeed.steps.context import ProgressReport, RunContext
 from outfeed.steps.file_log import FileLog
 from outfeed.steps.image_list import image_sizes
+from outfeed.steps.sealing import seal, sealed_fields
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ class ImageDelivery:
     file_log: FileLog
     store: Any
     _gone: set[str] = dataclasses.field(default_factory=set)
+    #: Of images under way that are encrypted: what their encrypted form is.
+    _sealed: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def deliver(self, ready: Sequence[tuple[Part, dict[str, Any]]]) -> list[OutfeedError]:
         """Every image is delivered, or in the ledger as missing, or its failure is in the returned list."""
@@ -108,7 +112,7 @@ class ImageDelivery:
             for line in stream:
                 entry = orjson.loads(line)
                 yield _Image(
-                    path=part.image_path(entry["name"]),
+                    path=part.image_path(entry["name"]) + self.options.encrypted_suffix,
                     name=entry["name"],
                     size=entry["bytes"],
                     present=entry["state"] == "present",
@@ -117,10 +121,13 @@ class ImageDelivery:
 
     def _outstanding(self) -> Iterator[_Image]:
         records = self.run.ledger.outstanding_images(self.run.plan.customer, self.options.location())
-        names = [PurePosixPath(record.path).name for record in records]
-        for record, name, size in zip(records, names, image_sizes(self.store, names), strict=True):
+        paths = [PurePosixPath(_without_suffix(record.path)) for record in records]
+        sizes = image_sizes(self.store, [path.name for path in paths])
+        for record, path, size in zip(records, paths, sizes, strict=True):
             if size is not None:
-                yield _Image(path=record.path, name=name, size=size, present=True, part=record.part)
+                # As the destination wants it now, whatever it wanted when the image was missed.
+                wanted = f"{path}{self.options.encrypted_suffix}"
+                yield _Image(path=wanted, name=path.name, size=size, present=True, part=record.part)
 
     def _outgoing(self, images: Iterable[_Image], under_way: dict[str, _Image]) -> Iterator[Outgoing]:
         for image in images:
@@ -137,7 +144,13 @@ class ImageDelivery:
                 raise
             return stream
 
-        return Outgoing(path=path, open=opened, size=image.size)
+        def sealed() -> BinaryIO:
+            made = self._sealed[path] = seal(self.run, self.options, image.path, opened)
+            return self.run.staging.open_read(made["path"])
+
+        if self.options.encryption is None:
+            return Outgoing(path=path, open=opened, size=image.size)
+        return Outgoing(path=path, open=sealed)
 
     def _record(self, image: _Image, path: str, *, revision: int, delivered: Delivered | None) -> None:
         self.file_log.add(
@@ -156,13 +169,22 @@ class ImageDelivery:
                 sha256=delivered.sha256 if delivered else None,
                 verified=delivered.verified if delivered else None,
                 supersedes=image.path if revision > 1 else None,
+                **(sealed_fields(made) if (made := self._sealed.pop(path, None)) and delivered else {}),
             )
         )
 
 
 def _revised_path(path: str) -> str:
-    pure = PurePosixPath(path)
-    return str(pure.with_name(f"{pure.stem}__r2{pure.suffix}"))
+    plain = _without_suffix(path)
+    pure = PurePosixPath(plain)
+    return str(pure.with_name(f"{pure.stem}__r2{pure.suffix}")) + path.removeprefix(plain)
+
+
+def _without_suffix(path: str) -> str:
+    """The path of an image as it would be unencrypted."""
+    for suffix in SUFFIXES:
+        path = path.removesuffix(suffix)
+    return path
 
 
 def _batches(images: Iterable[_Image], size: int) -> Iterator[list[_Image]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from outfeed.errors import Action, OutfeedError, TransientError
 from outfeed.plan import Part
 from outfeed.steps.context import PartFailures, RunContext
+from outfeed.steps.sealing import is_known, sealed_package
+
+log = logging.getLogger(__name__)
 
 STEP = "package"
 
@@ -31,10 +35,31 @@ def package(run: RunContext, group: int) -> dict[str, Any]:
         except OutfeedError as error:
             failures.add(part.key, error)
             continue
+        _seal(run, part, packaged)
         summary["parts"] += 1
         summary["rows"] += packaged["rows"]
         summary["bytes"] += packaged["bytes"]
     return failures.finish(summary)
+
+
+def _seal(run: RunContext, part: Part, packaged: dict[str, Any]) -> None:
+    """Encrypts for the destinations that want it and lack this content, so that their uploads need not.
+
+    What fails here fails there again, and there it fails only the destination whose key it is.
+    """
+    for name in run.plan.destinations:
+        options = run.plan.destination(name)
+        if options.encryption is None or not options.receives(part.subject):
+            continue
+        logical = part.data_path(options.filename_style)
+        revisions = run.ledger.revisions(run.plan.customer, options.location(), logical)
+        known = is_known(revisions[-1], packaged) if revisions else not packaged["wanted"]
+        if known:
+            continue
+        try:
+            sealed_package(run, options, part, packaged)
+        except OutfeedError as error:
+            log.warning("part %s is not encrypted for %s yet: %s", part.key, name, error)
 
 
 def _package(run: RunContext, part: Part, validated: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from outfeed.connectors import open_connector
@@ -32,10 +32,10 @@ from outfeed.plan import Part, Reason
 from outfeed.steps.context import ProgressReport, RunContext
 from outfeed.steps.file_log import FileLog
 from outfeed.steps.images import ImageDelivery
-from outfeed.steps.links import Mailing
-from outfeed.steps.notify import Message
+from outfeed.steps.links import Mailing, Post
 from outfeed.steps.preflight import note_key, require_preflight
 from outfeed.steps.receipt import write_receipt
+from outfeed.steps.sealing import is_known, sealed_package
 from outfeed.steps.sidecars import deliver_sidecars
 
 log = logging.getLogger(__name__)
@@ -45,13 +45,16 @@ STEP = "upload"
 #: How many names in a row may hold content that the ledger does not know before a person must look.
 MAX_CONFLICTS = 20
 
+#: Media type of what nobody but the customer can read.
+_ENCRYPTED = "application/octet-stream"
+
 
 def upload(
     run: RunContext,
     destination: str,
     credentials: Credentials,
     images: Any | None,
-    send: Callable[[Message], None] | None = None,
+    post: Post | None = None,
 ) -> dict[str, Any]:
     """Everything of this run that the destination lacks is there, verified, with manifest and marker.
 
@@ -62,7 +65,7 @@ def upload(
         destination: name of one of the plan's destinations.
         credentials: plain values of its Airflow connection.
         images: root of the image store, any UPath-like path; None if no images are exported.
-        send: sends one mail; needed by destinations that offer links.
+        post: the way to the mail server; needed by destinations that offer links.
 
     Returns:
         What happened: `outcome` is `delivered` or `nothing-new`, with files, images, rows, bytes, revision.
@@ -76,11 +79,19 @@ def upload(
     fence = run.begin(STEP, destination)
     try:
         _require_validation(run, options)
-        mailing = Mailing.of(run, options, fence, send)
+        mailing = Mailing.of(run, options, fence, post)
         token = _temporary_token(run, options)
         if run.plan.reason is Reason.TEST:
             customer, run_id = run.plan.customer, run.plan.run_id
-            require_preflight(run.ledger, customer, options, credentials, run_id=run_id, attempt=token)
+            require_preflight(
+                run.ledger,
+                customer,
+                options,
+                credentials,
+                run_id=run_id,
+                attempt=token,
+                more=mailing.checks() if mailing is not None else (),
+            )
         placed = options if mailing is None else mailing.placed()
         with open_connector(placed, credentials, attempt=token) as connector:
             note_key(run.ledger, run.plan.customer, options, connector.accepted_key)
@@ -195,7 +206,7 @@ class Shipment:
             )
 
     def _deliver_data(self, ready: list[tuple[Part, dict[str, Any]]]) -> None:
-        pending = [file for part, packaged in ready if (file := self._next_file(part, packaged))]
+        pending = list(self._next_files(ready))
         total = sum(file.packaged["bytes"] for file in pending)
         report = ProgressReport(self.run.ledger, self.file_log.fence, f"data to {self.options.name}", total)
         rows = done = 0
@@ -212,9 +223,19 @@ class Shipment:
                     log.warning(
                         "%s holds content that we did not deliver; trying the next revision", result.path
                     )
-                    pending.append(self._revised(file.part, file.packaged, file.revision + 1, file.path))
+                    pending.append(self._after(file))
                 else:
                     self.failures.append(result.error)
+
+    def _next_files(self, ready: list[tuple[Part, dict[str, Any]]]) -> Iterator[_DataFile]:
+        for part, packaged in ready:
+            try:
+                file = self._next_file(part, packaged)
+            except OutfeedError as error:
+                self.failures.append(error)
+                continue
+            if file is not None:
+                yield file
 
     def _next_file(self, part: Part, packaged: dict[str, Any]) -> _DataFile | None:
         """What must be sent for a part; None if the destination has it, or nothing is wanted."""
@@ -224,9 +245,9 @@ class Shipment:
         if not revisions:
             return self._revised(part, packaged, 1, None) if packaged["wanted"] else None
         latest = revisions[-1]
-        if latest.sha256 == packaged["sha256"]:
+        if is_known(latest, packaged):
             if not self._is_there(latest):
-                return _DataFile(part, packaged, logical, latest.revision, latest.path, latest.supersedes)
+                return self._revised(part, packaged, latest.revision, latest.supersedes)
             announced = {delivery.run_id for delivery in self._receipts()}
             self.data.append(self._delivered(part, packaged, latest, unchanged=latest.run_id in announced))
             return None
@@ -248,15 +269,23 @@ class Shipment:
     def _revised(
         self, part: Part, packaged: dict[str, Any], revision: int, supersedes: str | None
     ) -> _DataFile:
-        style = self.options.filename_style
         return _DataFile(
             part=part,
-            packaged=packaged,
-            logical_path=part.data_path(style),
+            packaged=sealed_package(self.run, self.options, part, packaged),
+            logical_path=part.data_path(self.options.filename_style),
             revision=revision,
-            path=part.data_path(style, revision),
+            path=self._path(part, revision),
             supersedes=supersedes,
         )
+
+    def _after(self, file: _DataFile) -> _DataFile:
+        """The same content beside a file that we did not deliver."""
+        revision = file.revision + 1
+        path = self._path(file.part, revision)
+        return dataclasses.replace(file, revision=revision, path=path, supersedes=file.path)
+
+    def _path(self, part: Part, revision: int) -> str:
+        return part.data_path(self.options.filename_style, revision) + self.options.encrypted_suffix
 
     def _outgoing(self, file: _DataFile) -> Outgoing:
         def opened() -> BinaryIO:
@@ -267,7 +296,7 @@ class Shipment:
             open=opened,
             size=file.packaged["bytes"],
             sha256=file.packaged["sha256"],
-            content_type=file.part.content_type,
+            content_type=_ENCRYPTED if "sealed" in file.packaged else file.part.content_type,
         )
 
     def _record(self, file: _DataFile, result: Delivered) -> None:
@@ -287,6 +316,7 @@ class Shipment:
             sha256=result.sha256,
             verified=result.verified,
             supersedes=file.supersedes,
+            **file.packaged.get("sealed", {}),
         )
         self.file_log.add(record)
         self.data.append(self._delivered(file.part, file.packaged, record, unchanged=False))
@@ -295,6 +325,9 @@ class Shipment:
     def _delivered(
         part: Part, packaged: dict[str, Any], record: FileRecord, *, unchanged: bool
     ) -> DeliveredData:
+        details = {name: value for name, value in packaged["details"].items() if name != "md5"}
+        # That of an encrypted file can't be computed again.
+        md5 = record.md5 if record.encryption else packaged["details"].get("md5")
         return DeliveredData(
             part=part.key,
             subject=part.subject,
@@ -303,5 +336,5 @@ class Shipment:
             record=record,
             rejected=packaged["rejected"],
             unchanged=unchanged,
-            details=packaged["details"],
+            details=details | ({"md5": md5} if md5 else {}),
         )
