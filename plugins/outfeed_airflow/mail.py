@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
+from collections.abc import Iterator
 from email.message import EmailMessage
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,32 @@ def send_mail(conn_id: str, message: Message) -> None:
         TransientError: the server can't be reached or asks to try later.
         TerminalError: the connection is not defined or incomplete, or the server refuses for good.
     """
+    with _client(conn_id) as (client, sender):
+        # The hook's own method would send HTML only and repeat itself; a mail needs its text as well.
+        client.send_message(_mail(sender, message))
+
+
+def probe_mail(conn_id: str, address: str | None) -> None:
+    """The mail server would take a mail to the address; without one, it lets us in. Nothing is sent.
+
+    Raises:
+        As `send_mail`. A server that takes everything and sends it back later can't be found out.
+    """
+    with _client(conn_id) as (client, sender):
+        client.ehlo_or_helo_if_needed()
+        code, said = client.mail(sender)
+        if code >= 400:
+            raise smtplib.SMTPSenderRefused(code, said, sender)
+        if address is not None:
+            code, said = client.rcpt(address)
+            if code >= 400:
+                raise smtplib.SMTPRecipientsRefused({address: (code, said)})
+        client.rset()
+
+
+@contextlib.contextmanager
+def _client(conn_id: str) -> Iterator[tuple[Any, str]]:
+    """A client that is logged in, and our sender; its errors become ours."""
     from airflow.providers.smtp.hooks.smtp import SmtpHook
 
     sender = resolve.connection(conn_id).extra_dejson.get("from_email")
@@ -32,9 +60,7 @@ def send_mail(conn_id: str, message: Message) -> None:
         )
     try:
         with SmtpHook(smtp_conn_id=conn_id) as hook:
-            # The hook's own method would send HTML only and repeat itself; a mail needs its text as well.
-            client: Any = hook._smtp_client
-            client.send_message(_mail(sender, message))
+            yield hook._smtp_client, sender
     except smtplib.SMTPServerDisconnected as error:
         raise _transient(conn_id, error) from error
     except smtplib.SMTPException as error:

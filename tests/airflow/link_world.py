@@ -24,6 +24,7 @@ from outfeed.ledger import Ledger
 from outfeed.plan import Reason
 from outfeed.staging import Staging
 from outfeed.steps.context import RunContext
+from outfeed.steps.links import Post
 from outfeed.steps.notify import Message
 from outfeed.steps.upload import upload
 from tests.flow.world import SITE_A, SITE_B, World, config
@@ -74,7 +75,7 @@ class LinkWorld:
     ) -> dict[str, Any]:
         """One try of the upload."""
         again = dataclasses.replace(run, staging=Staging(run.staging.root, attempt), attempt=attempt)
-        return upload(again, "mail", self.credentials, None, send or self.send)
+        return upload(again, "mail", self.credentials, None, Post(send or self.send, self.probe))
 
     def deliver(
         self, records: Mapping[str, bytes] = FIRST, reason: Reason = Reason.SCHEDULED
@@ -88,6 +89,13 @@ class LinkWorld:
         from outfeed_airflow.mail import send_mail
 
         send_mail("smtp_default", message)
+
+    @staticmethod
+    def probe(address: str | None) -> None:
+        """By the product's own way to the mail server."""
+        from outfeed_airflow.mail import probe_mail
+
+        probe_mail("smtp_default", address)
 
     def killed(self, run: RunContext, owner: type, method: str, *, after: bool) -> None:
         """An upload whose process is ended by SIGKILL before or after a call."""

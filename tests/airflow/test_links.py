@@ -256,6 +256,13 @@ def test_a_test_export_tries_store_and_public_url_and_validates_the_destination(
         links.deliver(reason=Reason.TEST)
         steps = links.ledger.last_preflight("acme", "email:mail")
         assert {step.step: step.state for step in steps}["public url"] == "passed"
+        assert [
+            (step.step, step.message) for step in steps if step.step in ("mail server", "recipients")
+        ] == [
+            ("mail server", "it lets us in"),
+            ("recipients", f"it takes mails to {ANN}"),
+            ("recipients", f"it takes mails to {BOB}"),
+        ]
         assert {"write", "read back"} <= {step.step for step in steps}
         assert links.ledger.validated_at("acme", "email:mail")
         links.deliver(SECOND, reason=Reason.TEST)
@@ -264,6 +271,19 @@ def test_a_test_export_tries_store_and_public_url_and_validates_the_destination(
         monkeypatch.setenv("OUTFEED_PUBLIC_URL", links.url.replace("127.0.0.1", "localhost") + "/elsewhere")
         with pytest.raises(TerminalError, match="pages with the links are not there: answered 404"):
             links.deliver(reason=Reason.TEST)
+
+
+def test_a_test_export_asks_the_mail_server_before_anything_is_stored(
+    tmp_path: Path, smtp: SmtpSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # DX-088
+    with link_world(tmp_path, smtp, monkeypatch, emails=[ANN, "perm@acme.example"]) as links:
+        with pytest.raises(TerminalError, match="preflight failed at 'recipients'") as caught:
+            links.deliver(reason=Reason.TEST)
+        assert caught.value.action is Action.CUSTOMER
+        assert (links.stored(), smtp.mails) == ([], [])
+        states = [(step.step, step.state) for step in links.ledger.last_preflight("acme", "email:mail")]
+        assert states[-3:] == [("mail server", "passed"), ("recipients", "passed"), ("recipients", "failed")]
 
 
 def test_housekeeping_removes_what_no_link_leads_to_any_more(links: LinkWorld) -> None:

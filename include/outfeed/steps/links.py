@@ -13,12 +13,14 @@ import hashlib
 import html
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Self
 
 from outfeed.connectors import DestinationModel
-from outfeed.connectors.base import DestinationOptions, LinkOffer
+from outfeed.connectors.base import Check, DestinationOptions, LinkOffer
 from outfeed.connectors.email_link import PAGES, require_public_url
+from outfeed.connectors.transfer import Step, run_steps
 from outfeed.errors import Action, OutfeedError, RecipientRefusedError, TerminalError, TransientError
 from outfeed.home import public_url
 from outfeed.ledger.links import LinkRecord
@@ -34,11 +36,26 @@ log = logging.getLogger(__name__)
 TOKEN_BYTES = 32
 
 _STEP = "link"
+_OTHER_ADDRESS = "give us an address that takes our mails; what is stored waits for it"
 
 
 def token_digest(token: str) -> str:
     """What the ledger keeps of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Post:
+    """The way to the mail server, as the caller has it.
+
+    Attributes:
+        send: hands one mail to the server; RecipientRefusedError if it will never take it.
+        probe: asks the server whether it would take a mail to an address, and sends none; for None only
+            whether it lets us in.
+    """
+
+    send: Callable[[Message], None]
+    probe: Callable[[str | None], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +66,7 @@ class Mailing:
     options: DestinationOptions
     offer: LinkOffer
     fence: Fence
-    send: Callable[[Message], None]
+    post: Post
     #: What the links begin with.
     pages: str
 
@@ -59,7 +76,7 @@ class Mailing:
         run: RunContext,
         options: DestinationModel,
         fence: Fence,
-        send: Callable[[Message], None] | None,
+        post: Post | None,
     ) -> Self | None:
         """The mailing of a destination that offers links; None for all others.
 
@@ -69,19 +86,37 @@ class Mailing:
         offer = options.link_offer()
         if offer is None:
             return None
-        if send is None:
+        if post is None:
             raise TerminalError(
                 f"destination {options.name!r} needs a mail server, and this caller has none",
                 where=run.plan.customer,
                 action=Action.ENGINEER,
-                remedy="call upload with a function that sends mails",
+                remedy="call upload with a way to the mail server",
             )
-        return cls(run, options, offer, fence, send, require_public_url(public_url()) + PAGES)
+        return cls(run, options, offer, fence, post, require_public_url(public_url()) + PAGES)
 
     def placed(self) -> DestinationOptions:
         """The options with the folder of this run's delivery."""
         root = self.run.ledger.links.folder(self.fence, self.options.location(), self.offer.store)
         return self.options.placed(root)
+
+    def checks(self) -> Iterator[Check]:
+        """Steps of a preflight: the mail server lets us in, and takes mails to each recipient."""
+        server = Step("mail server", partial(self._probe, None))
+        recipients = [
+            Step("recipients", partial(self._probe, recipient), ("mail server",))
+            for recipient in self.offer.recipients
+        ]
+        yield from run_steps([server, *recipients])
+
+    def _probe(self, recipient: str | None) -> str:
+        try:
+            self.post.probe(recipient)
+        except RecipientRefusedError as error:
+            raise RecipientRefusedError(
+                error.what, where=error.where, action=Action.CUSTOMER, remedy=_OTHER_ADDRESS
+            ) from error
+        return "it lets us in" if recipient is None else f"it takes mails to {recipient}"
 
     def send_all(self) -> dict[str, int]:
         """Every recipient has been mailed a link to each delivery of this window that can be fetched.
@@ -127,7 +162,7 @@ class Mailing:
             # Of this run, and over since: whoever needs another link starts another run.
             return 0
         try:
-            self.send(compose(link, receipt, self.pages + token, self._names(receipt)))
+            self.post.send(compose(link, receipt, self.pages + token, self._names(receipt)))
         except RecipientRefusedError as error:
             ledger.links.record_refused(self.fence, link.id, error.what, now())
             raise
@@ -192,9 +227,7 @@ class Mailing:
             f"{len(failures)} mails with links could not be sent: {first.what}",
             where=f"{self.run.plan.customer}, {self.options.name}",
             action=Action.CUSTOMER if first in refused else first.action,
-            remedy="give us an address that takes our mails; what is stored waits for it"
-            if first in refused
-            else first.remedy,
+            remedy=_OTHER_ADDRESS if first in refused else first.remedy,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from outfeed.connectors import open_connector
 from outfeed.connectors.base import Check, CheckState, Credentials, DestinationOptions
@@ -45,12 +45,14 @@ def run_preflight(
     credentials: Callable[[], Credentials],
     attempt: str,
     report: Callable[[Check], None],
+    more: Iterable[Check] = (),
 ) -> Preflight:
     """Every step of the destination's preflight was tried or skipped, and told to `report` as it ended.
 
     Args:
         credentials: gives the plain values of its Airflow connection; may raise an OutfeedError.
         attempt: token of this try; temporary names carry it.
+        more: steps that need more than the connector has; tried after its own, as they are asked for.
     """
     checks: list[Check] = []
     accepted = None
@@ -62,6 +64,8 @@ def run_preflight(
     try:
         connector = open_connector(options, credentials(), attempt=attempt)
         for check in connector.preflight():
+            note(check)
+        for check in more:
             note(check)
         accepted = connector.accepted_key
     except OutfeedError as error:
@@ -93,6 +97,7 @@ def require_preflight(
     *,
     run_id: str,
     attempt: str,
+    more: Iterable[Check] = (),
 ) -> None:
     """The destination has passed every step that a delivery needs, before anything is delivered (DX-088).
 
@@ -104,7 +109,7 @@ def require_preflight(
         level = logging.ERROR if check.state is CheckState.FAILED else logging.INFO
         log.log(level, "preflight of %s: %s %s: %s", options.name, check.step, check.state, check.message)
 
-    found = run_preflight(options, lambda: credentials, attempt, report)
+    found = run_preflight(options, lambda: credentials, attempt, report, more)
     record_preflight(ledger, customer, options, run_id, found)
     if found.obstacle is not None:
         raise _failure(found.obstacle, options)

@@ -6,6 +6,7 @@ so a new connector needs nothing here.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -27,18 +28,20 @@ class UploadOperator(StepOperator):
 
     def step(self, run: RunContext) -> dict[str, Any]:
         """See the base class."""
+        from outfeed.steps.links import Post
         from outfeed.steps.upload import upload
-        from outfeed_airflow.mail import send_mail
+        from outfeed_airflow.mail import probe_mail, send_mail
 
         if self.destination not in run.plan.destinations:
             raise AirflowSkipException(f"this run does not deliver to {self.destination!r}")
         config = run.plan.customer_config()
+        mail = config.notify.connection
         return upload(
             run,
             self.destination,
             resolve.credentials(run.plan.destination(self.destination).connection_id),
             resolve.images_root(config),
-            lambda message: send_mail(config.notify.connection, message),
+            Post(partial(send_mail, mail), partial(probe_mail, mail)),
         )
 
 
