@@ -25,7 +25,9 @@ def main() -> int:
     parser.add_argument("--connector", choices=CONNECTORS, help="only this connector")
     parser.add_argument("--counts", type=Path, help="file to which one line per seed is added")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING if arguments.verbose else logging.CRITICAL + 1)
+    logging.basicConfig(level=logging.WARNING)
+    if not arguments.verbose:
+        logging.disable()
     seeds = arguments.seed or range(arguments.first, arguments.first + arguments.seeds)
     end = time.monotonic() + arguments.minutes * 60 if arguments.minutes else float("inf")
     results: list[Result] = []

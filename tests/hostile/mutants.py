@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import logging
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ MUTANTS = (
         "_write",
         "requests.append(_started(session.call(handle.close)))",
         "await asyncio.gather(*requests, session.call(handle.close), return_exceptions=True)\n"
-        "            requests.clear()",
+        "        requests.clear()",
     ),
     Mutant(
         "SFTP: a file has its final name before it is whole",
@@ -69,8 +70,8 @@ MUTANTS = (
         "_publish",
         "except asyncssh.SFTPError as error:",
         "except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):\n"
-        "            return\n"
-        "        except asyncssh.SFTPError as error:",
+        "        return\n"
+        "    except asyncssh.SFTPError as error:",
     ),
     Mutant(
         "SFTP: leftovers of dead tries stay",
@@ -103,8 +104,8 @@ MUTANTS = (
         "_settle",
         "if moved and found is not None",
         "if found is not None:\n"
-        "            raise conflict(file.path, self._base.location, '?', '?')\n"
-        "        if moved and found is not None",
+        "        raise conflict(file.path, self._base.location, '?', '?')\n"
+        "    if moved and found is not None",
     ),
     Mutant(
         "FTP: nobody looks whether the name is free",
@@ -202,6 +203,7 @@ def seed_that_finds(ground: Ground, mutant: Mutant) -> tuple[int, str]:
 
 def main() -> int:
     """Exit code 1 if a mutant survives."""
+    logging.disable()
     survivors = 0
     with Ground() as ground:
         for mutant in MUTANTS:
