@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 #: Airflow connection of the ledger's database; without it the ledger is a file under OUTFEED_HOME.
 LEDGER_CONNECTION = "outfeed_ledger"
 
-_DRIVERS = {"postgres": "postgresql", "postgresql": "postgresql", "sqlite": "sqlite"}
+_DRIVERS = {
+    "postgres": "postgresql",
+    "postgresql": "postgresql",
+    "sqlite": "sqlite",
+    "mysql": "mysql",
+    "mariadb": "mariadb",
+    "oracle": "oracle",
+}
 
 
 def connection(conn_id: str) -> Connection:
@@ -85,10 +92,15 @@ def database_url(found: Connection) -> str:
         raise TerminalError(
             f"the Airflow connection {found.conn_id!r} is of type {found.conn_type!r}, not a database",
             action=Action.OPERATOR,
-            remedy="make it a connection of type postgres",
+            remedy="make it a connection of type postgres, mysql, mariadb, oracle or sqlite",
         )
     port = f":{found.port}" if found.port else ""
-    options = {key: value for key, value in found.extra_dejson.items() if key.startswith("ssl")}
+    # Objects, as MySQL's `ssl`, reach the source with the credentials.
+    options = {
+        key: value
+        for key, value in found.extra_dejson.items()
+        if key.startswith("ssl") and not isinstance(value, dict)
+    }
     query = f"?{urlencode(options)}" if options else ""
     return f"{scheme}://{found.host}{port}/{quote(found.schema or '')}{query}"
 

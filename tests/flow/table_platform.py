@@ -218,7 +218,7 @@ def spelt(value: Any, declared: str) -> Any:
 def same(field: str | None, value: Any) -> bool:
     """Whether a field holds a value that `spelt` gave."""
     if field is None or isinstance(value, str | None):
-        return field == value
+        return bool(field == value)
     if isinstance(value, dict | list):
         return bool(json.loads(field) == value)
-    return bool(type(value)(field) == value)
+    return bool(float(field) == value if isinstance(value, float) else Decimal(field) == value)

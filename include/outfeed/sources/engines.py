@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from outfeed.errors import Action, TerminalError
 from outfeed.sources.engine import Engine
 from outfeed.sources.mysql import MysqlEngine
+from outfeed.sources.oracle import OracleEngine
 from outfeed.sources.postgresql import PostgresqlEngine
 from outfeed.sources.sqlite import SqliteEngine
 from outfeed.sources.tables import TableEngine
@@ -22,6 +23,7 @@ TABLE_ENGINES: dict[str, Callable[[str, Credentials, int], TableEngine]] = {
     "sqlite": SqliteEngine,
     "mysql": MysqlEngine,
     "mariadb": MysqlEngine,
+    "oracle": OracleEngine,
 }
 
 

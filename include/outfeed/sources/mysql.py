@@ -63,7 +63,7 @@ class MysqlEngine(TableEngine):
 
         options = self._tls()
         with explained(self.server):
-            connection = pymysql.connect(
+            connection: Any = pymysql.connect(
                 host=self.server.host,
                 port=self.server.port,
                 database=self.server.database or None,

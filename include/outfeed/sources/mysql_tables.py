@@ -114,9 +114,12 @@ class MysqlTables(TableSnapshot):
         try:
             yield cursor
         finally:
-            with suppress(MySQLError):
-                cursor.close()
-            # Or it would try again when it is collected.
+            if self._connection.open:
+                with suppress(MySQLError):
+                    cursor.close()
+            # Or both would try again when they are collected.
+            if cursor._result is not None:
+                cursor._result.unbuffered_active = False
             cursor.connection = None
 
     def _begin(self) -> None:

@@ -38,5 +38,6 @@ class Verdict(Enum):
 
     def error(self, what: str, where: str) -> OutfeedError:
         """The error to raise."""
+        error: type[OutfeedError]
         error, action, remedy = self.value
         return error(what, where=where, action=action, remedy=remedy)
