@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/stamp-$(shell cat requirements.txt requirements-dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11
 
-.PHONY: setup demo test check test-distributed bench up down lock
+.PHONY: setup demo test check test-hostile test-distributed bench up down lock
 
 setup: $(STAMP)
 
@@ -43,6 +43,11 @@ test: setup
 	$(BIN)/pytest tests/unit -m servers
 	$(BIN)/pytest tests --ignore=tests/unit --ignore=tests/distributed
 	$(BIN)/pytest tests/distributed
+
+# Two thousand seeded stories of servers that fail; about an hour. SEEDS=200 make test-hostile for fewer.
+test-hostile: setup
+	scripts/install_test_servers.sh
+	$(BIN)/python -m tests.hostile --seeds $(or $(SEEDS),2000)
 
 # Two Celery workers that share no disk.
 test-distributed: setup

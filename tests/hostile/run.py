@@ -250,7 +250,9 @@ class _Telling:
             return [*problems, f"the newest try is called superseded: {error}"]
         if isinstance(error, TerminalError):
             kinds = {fault.kind for fault in trial.faults}
-            if not kinds & TERMINAL and not trial.twin:
+            # A preflight that reads other bytes than it wrote has caught the server: a person must look.
+            caught = "preflight failed at 'read back'" in str(error) and kinds & {"short write", "flip"}
+            if not kinds & TERMINAL and not trial.twin and not caught:
                 problems.append(f"a fault that passes stops the run for good: {error}")
             if not error.remedy:
                 problems.append(f"nobody is told what to do: {error}")

@@ -200,7 +200,9 @@ def _bytes(kind: str) -> _Maker:
 
 def _data(kind: str, op: str, times: tuple[int, ...] = (1,)) -> _Maker:
     """A fault within the bytes of a file."""
-    return lambda dice: Fault(kind, op, dice.randrange(5), dice.choice(times), int(10 ** dice.uniform(0, 6)))
+    return lambda dice: Fault(
+        kind, op, dice.randrange(5), dice.choice(times), int(10 ** dice.uniform(0, 4.7))
+    )
 
 
 def _whole(kind: str) -> _Maker:
