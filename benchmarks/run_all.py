@@ -21,6 +21,7 @@ BENCHES = (
     "tables",
     "tables_peers",
     "platform_night",
+    "destinations",
     "sftp_small_files",
     "many_customers",
     "run_overhead",
