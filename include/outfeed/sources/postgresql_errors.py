@@ -57,7 +57,8 @@ def asyncpg_explained(engine: PostgresqlEngine, table: str | None = None) -> Ite
         yield
     except asyncpg.PostgresError as error:
         raise _verdict(error.sqlstate, _safe(error), engine.where, table) from None
-    except (asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+        # A session that is ended while rows arrive leaves the driver in a state that it calls internal.
         text = _without(engine.secrets, " ".join(str(error).split()) or type(error).__name__)
         raise _disconnected(f"{table}: {text}" if table else text, engine.where) from None
 
