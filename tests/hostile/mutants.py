@@ -128,14 +128,14 @@ MUTANTS = (
         ("s3", "google"),
         s3_client,
         "_refusal",
-        "(status >= 500 and",
-        "(status >= 600 and",
+        "code in _THROTTLED or status == 429 or (status >= 500",
+        "(status >= 600",
     ),
     Mutant(
         "GCS: an object is created without the condition",
         ("gcs",),
         gcs.GcsConnector,
-        "_create",
+        "_send",
         "if_generation_match=0,",
         "",
     ),
@@ -192,13 +192,20 @@ def planted(mutant: Mutant) -> Iterator[None]:
 
 
 def seed_that_finds(ground: Ground, mutant: Mutant) -> tuple[int, str]:
-    """How many stories it took, and what was wrong in the last; an empty text if nothing was."""
-    with planted(mutant):
-        for seed in range(STORIES):
-            result = run_seed(ground, seed, mutant.connectors)
-            if result.violations:
-                return seed + 1, result.violations[0]
+    """How many stories it took, and what was wrong in the last; an empty text if nothing was.
+
+    A story that has a violation without the mutant, too, finds nothing.
+    """
+    for seed in range(STORIES):
+        with planted(mutant):
+            found = run_seed(ground, seed, mutant.connectors).violations
+        if found and not _without(ground, mutant, seed):
+            return seed + 1, found[0]
     return STORIES, ""
+
+
+def _without(ground: Ground, mutant: Mutant, seed: int) -> list[str]:
+    return run_seed(ground, seed, mutant.connectors).violations
 
 
 def main() -> int:

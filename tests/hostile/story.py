@@ -218,7 +218,8 @@ _SFTP = [
     _bytes("slow"),
     _at("lost", _SFTP_OPS, 8),
     _at("lost", "rename close", 5),
-    _at("lost", "rename", 4),
+    _at("lost", "rename", 16),
+    _at("cut", "rename", 16),
     _at("lost", "write", 20),
     _at("cut", _SFTP_OPS + " write", 8),
     _at("mute", "rename stat write close open", 6),
@@ -240,7 +241,8 @@ _FTP = [
     _whole("down"),
     _at("cut", _FTP_OPS, 8),
     _at("lost", _FTP_OPS, 8),
-    _at("lost", "RNTO", 5),
+    _at("lost", "RNTO", 14),
+    _at("cut", "RNTO", 14),
     _at("lost", "STOR", 6),
     _at("mute", "RNTO STOR SIZE", 6),
     _at("refuse", "RNFR RNTO STOR MKD PASV", 6, (1, 2, ALWAYS), (421, 450, 451)),
@@ -270,6 +272,9 @@ def _http(ops: str, parts: str) -> list[_Maker]:
         _at("lost", "put", 6, (1, 1, 8)),
         _at("lost", "put", 6, (1, 1, 8)),
         _at("lost", ops, 6, (1, 8)),
+        # Also at the last files, manifest and marker.
+        _at("lost", "put", 14, (1, 8)),
+        _at("cut", "put", 14, (8,)),
         _at("lost", parts, 2, (1, 8)),
         _at("cut", parts, 2, (1, 8)),
         _at("status", parts, 2, (1, 8), _BUSY),
@@ -297,7 +302,7 @@ _GCS = [*_http("put put put head bucket", "part begin"), _at("wrong size", "put"
 _AZURE = [*_http(_HTTP_OPS, "part complete"), _at("wrong size", "head", 5)]
 
 _LOCAL = [
-    _at("lost", "link", 8),
+    _at("lost", "link", 14),
     _at("fail", "link fsync write mkdir", 8),
     _at("full", "link fsync write mkdir", 6, (1, ALWAYS)),
     _at("denied", "link write", 4, (ALWAYS,)),

@@ -35,8 +35,16 @@ def test_the_destination_is_complete_or_the_ledger_says_why_not(ground: Ground, 
     assert result.outcome == "complete" or result.reason
 
 
-#: One of each kind; `python -m tests.hostile.mutants` plants all.
-_PLANTED = [mutant for mutant in MUTANTS if mutant.connectors[0] in ("sftp", "ftp", "local")][::2]
+#: Those that few stories find; `python -m tests.hostile.mutants` plants all.
+_QUICKLY = (
+    "SFTP: the size is not compared",
+    "SFTP: a file has its final name before it is whole",
+    "FTP: the size is not compared",
+    "FTP: nobody looks whether the name is free",
+    "S3: an object is created without the condition",
+    "Local: the size is not compared",
+)
+_PLANTED = [mutant for mutant in MUTANTS if mutant.what in _QUICKLY]
 
 
 @pytest.mark.parametrize("mutant", _PLANTED, ids=[mutant.what for mutant in _PLANTED])
