@@ -120,8 +120,8 @@ MUTANTS = (
         ("s3",),
         s3_objects.S3Objects,
         "put",
-        "**self.condition,",
-        "",
+        "digest | dict(self.condition)",
+        "dict(digest)",
     ),
     Mutant(
         "S3: a busy service ends the run",

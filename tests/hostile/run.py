@@ -300,7 +300,7 @@ class _Telling:
 
 def _caught(error: str, kinds: set[str]) -> bool:
     """Whether a test export caught a server that alters what it gets: then a person must look."""
-    if "the test export delivered" in error:
+    if "the test export delivered" in error or "preflight failed at 'size'" in error:
         return "wrong size" in kinds
     return "preflight failed at 'read back'" in error and bool(kinds & {"short write", "flip"})
 

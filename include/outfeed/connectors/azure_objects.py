@@ -10,8 +10,8 @@ from typing import Any
 
 from outfeed.connectors.azure_client import code_of, is_missing, is_taken, translated
 from outfeed.connectors.base import Outgoing
-from outfeed.connectors.transfer import Created, SourceReader
-from outfeed.errors import Action, OutfeedError, TerminalError
+from outfeed.connectors.transfer import Created, SourceReader, altered
+from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
 
 #: Bytes held per file in flight, and so of one request; a file of at most so many goes in one.
 BLOCK_SIZE = 8 << 20
@@ -188,7 +188,8 @@ class AzureObjects:
         block_id = base64.b64encode(b"0").decode()
         self._stage(path, block_id, _CONTENT)
         if not self._commit(path, [block_id], "text/plain", _md5(_CONTENT).digest()):
-            raise TerminalError(f"{path} exists already", where=self._location)
+            # Nobody else has this name: an answer was lost, and the client asked again.
+            raise TransientError(f"{path} exists already", where=self._location, remedy="retried")
         return f"created {path}"
 
     def try_overwrite(self, path: str) -> str:
@@ -207,13 +208,13 @@ class AzureObjects:
         """Looks at the test blob."""
         head = self.head(path)
         if head is None or head["ContentLength"] != len(_CONTENT):
-            raise TerminalError(f"{path} is not reported as it was created", where=self._location)
+            raise altered(f"{path} is not reported as it was created", self._location)
         return f"the store reports size, {'with' if self.checksum(head) else 'without'} checksum"
 
     def try_get(self, path: str) -> str:
         """Reads the test blob."""
         if self.remote_sha256(path) != hashlib.sha256(_CONTENT).hexdigest():
-            raise TerminalError(f"{path} reads back differently", where=self._location)
+            raise altered(f"{path} reads back differently", self._location)
         return "read the same bytes back"
 
     def try_delete(self, path: str) -> str:

@@ -37,6 +37,7 @@ from outfeed.connectors.transfer import (
     Room,
     SourceReader,
     Step,
+    altered,
     conflict,
     deliver_in_threads,
     run_steps,
@@ -300,7 +301,7 @@ class GcsConnector(Connector):
     def _check_get(self, name: str) -> str:
         content = self._bucket.blob(name).download_as_bytes(timeout=TIMEOUT)
         if content != _CONTENT:
-            raise TerminalError(f"{name} reads back differently", where=self._options.location())
+            raise altered(f"{name} reads back differently", self._options.location())
         return "read the same bytes back"
 
     def _clean_up(self, name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from outfeed.connectors.base import BLOCK_SIZE, Outgoing
 from outfeed.connectors.s3_client import PARTS_AT_ONCE, PERMISSIONS, is_missing, is_taken, translated
 from outfeed.connectors.s3_direct import DirectPuts
-from outfeed.connectors.transfer import Created, Room, SourceReader
+from outfeed.connectors.transfer import Created, Room, SourceReader, altered
 from outfeed.errors import Action, OutfeedError, TerminalError
 
 #: Bytes of one request; a file of at most so many goes in one.
@@ -322,14 +322,14 @@ class S3Objects:
         """Looks at the test object."""
         head = self.head(path)
         if head is None or head["ContentLength"] != len(_CONTENT):
-            raise TerminalError(f"{path} is not reported as it was created", where=self._location)
+            raise altered(f"{path} is not reported as it was created", self._location)
         checksum = "with" if self.checksum(head) else "without"
         return f"the store reports size, {checksum} checksum"
 
     def try_get(self, path: str) -> str:
         """Reads the test object."""
         if self.remote_sha256(path) != hashlib.sha256(_CONTENT).hexdigest():
-            raise TerminalError(f"{path} reads back differently", where=self._location)
+            raise altered(f"{path} reads back differently", self._location)
         return "read the same bytes back"
 
     def try_delete(self, path: str) -> str:

@@ -232,6 +232,17 @@ def conflict(path: str, where: str, found: str, ours: str) -> FileFault:
     )
 
 
+def altered(what: str, where: str) -> TerminalError:
+    """The failure of a preflight whose test object is not as it was created."""
+    return TerminalError(
+        what,
+        where=where,
+        action=Action.CUSTOMER,
+        remedy="the store alters or hides what it gets: look for a rule, a scanner or a proxy in front of "
+        "it, then clear the task",
+    )
+
+
 def guarded(file: Outgoing, deliver: Callable[[Outgoing], Delivered]) -> Delivered | Undelivered:
     """Delivers one file; turns a fault of this file alone into a result."""
     try:

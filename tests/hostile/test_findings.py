@@ -1,0 +1,137 @@
+"""What the stories have found, each as small as it can be told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from outfeed.connectors import open_connector
+from outfeed.connectors.base import CheckState
+from outfeed.connectors.gcs_client import translated as google_translated
+from outfeed.connectors.local import LocalConnector
+from outfeed.connectors.s3_client import translated
+from outfeed.errors import SupersededError, TerminalError, TransientError
+from outfeed.ledger.records import RunState
+from outfeed.plan import Reason
+from tests.flow.world import SITE_A, World, config
+from tests.hostile.ground import Ground
+from tests.hostile.story import ALWAYS, Fault, Story, tell
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="module")
+def ground() -> Iterator[Ground]:
+    """The servers, started when a test needs them."""
+    with Ground() as ground:
+        yield ground
+
+
+def _story(connector: str, server: str) -> Story:
+    seed = next(seed for seed in range(1000) if tell(seed).connector == connector)
+    return dataclasses.replace(tell(seed), server=server, portable=False, verify="size", parallel=1)
+
+
+def _checks(ground: Ground, story: Story, *faults: Fault) -> dict[str, Any]:
+    """Steps of a preflight while these faults happen, by name."""
+    site = ground.site(story)
+    ground.armed.arm(faults)
+    ground.rearm()
+    connector = open_connector(site.options, site.credentials, attempt="work.1")
+    try:
+        return {check.step: check for check in connector.preflight()}
+    finally:
+        ground.armed.arm(())
+        ground.rearm()
+        site.clear()
+
+
+def test_the_newest_try_is_tried_again_when_an_orphan_removed_its_files(tmp_path: Path) -> None:
+    """A terminal error would end the run for good, and the orphan can't record what it delivers."""
+    destination = {"name": "place", "type": "local", "path": str(tmp_path / "delivered")}
+    world = World(tmp_path, config([destination], site_id=[SITE_A]))
+    run = world.plan(Reason.TEST)
+    world.package(run, {SITE_A: b"{}\n"})
+    gone = SupersededError("a newer try of this delivery has taken over", where="local:delivered")
+
+    with (
+        mock.patch.object(LocalConnector, "deliver", side_effect=gone),
+        pytest.raises(TransientError, match="older try") as raised,
+    ):
+        world.upload(run, "place", "1-try")
+
+    assert raised.value.remedy
+    newest = world.ledger.attempts("acme", run.plan.run_id)[-1]
+    assert (newest.step, newest.state) == ("upload", RunState.FAILED)
+    assert world.upload(run, "place", "2-try")["outcome"] == "delivered"
+
+
+def test_an_older_try_is_still_told_that_it_is_superseded(tmp_path: Path) -> None:
+    destination = {"name": "place", "type": "local", "path": str(tmp_path / "delivered")}
+    world = World(tmp_path, config([destination], site_id=[SITE_A]))
+    run = world.plan(Reason.TEST)
+    world.package(run, {SITE_A: b"{}\n"})
+
+    def overtaken(*_: object) -> Iterator[Any]:
+        world.ledger.begin_attempt("acme", run.plan.run_id, "upload", "place", "2-newer")
+        raise SupersededError("a newer try of this delivery has taken over", where="local:delivered")
+
+    with (
+        mock.patch.object(LocalConnector, "deliver", side_effect=overtaken),
+        pytest.raises(SupersededError, match="superseded by try 2"),
+    ):
+        world.upload(run, "place", "1-try")
+
+
+@pytest.mark.parametrize("code", ["BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"])
+def test_what_arrives_damaged_at_s3_is_sent_again(code: str) -> None:
+    from botocore.exceptions import ClientError
+
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    with pytest.raises(TransientError, match=code), translated("create a file", "s3://bucket/"):
+        raise ClientError(answer, "PutObject")  # type: ignore[arg-type]
+
+
+def test_what_arrives_damaged_at_google_is_sent_again() -> None:
+    from google.api_core.exceptions import BadRequest
+
+    damaged = BadRequest('Provided CRC32C "a" doesn\'t match calculated CRC32C "b".')  # type: ignore[no-untyped-call]
+    with (
+        pytest.raises(TransientError),
+        google_translated("create a file", "storage.objects.create", "gs://bucket/"),
+    ):
+        raise damaged
+    with (
+        pytest.raises(TerminalError),
+        google_translated("create a file", "storage.objects.create", "gs://bucket/"),
+    ):
+        raise BadRequest("Invalid argument.")  # type: ignore[no-untyped-call]
+
+
+def test_a_connection_lost_in_the_clean_up_of_a_preflight_is_no_missing_right(ground: Ground) -> None:
+    # The first three are those of the probes of rename.
+    checks = _checks(ground, _story("sftp", "sftp"), Fault("lost", "remove", after=3, times=ALWAYS))
+
+    failed = [check for check in checks.values() if check.state is CheckState.FAILED]
+    assert [check.step for check in failed] == ["clean up"]
+    assert isinstance(failed[0].error, TransientError)
+
+
+def test_a_busy_ftp_server_has_not_refused_a_colon(ground: Ground) -> None:
+    checks = _checks(ground, _story("ftp", "ftp"), Fault("refuse", "RNTO", after=1, times=1, amount=450))
+
+    assert checks["rename"].state is CheckState.FAILED
+    assert isinstance(checks["rename"].error, TransientError)
+
+
+@pytest.mark.parametrize("connector", ["s3", "google", "azure_blob"])
+def test_a_store_that_tells_another_size_is_explained(ground: Ground, connector: str) -> None:
+    checks = _checks(ground, _story(connector, connector), Fault("wrong size", "head", times=ALWAYS))
+
+    assert checks["size"].state is CheckState.FAILED
+    assert checks["size"].error.remedy
