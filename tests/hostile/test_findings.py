@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import asyncssh
 import pytest
 
-from outfeed.connectors import open_connector
-from outfeed.connectors.base import CheckState
+from outfeed.connectors import SftpOptions, open_connector
+from outfeed.connectors.base import CheckState, Credentials
 from outfeed.connectors.gcs_client import translated as google_translated
 from outfeed.connectors.local import LocalConnector
 from outfeed.connectors.s3_client import translated
@@ -21,6 +25,8 @@ from outfeed.plan import Reason
 from tests.flow.world import SITE_A, World, config
 from tests.hostile.ground import Ground
 from tests.hostile.story import ALWAYS, Fault, Story, tell
+from tests.hostile.tcp_wire import reset
+from tests.servers.sshd import public_line
 
 pytestmark = pytest.mark.servers
 
@@ -111,6 +117,37 @@ def test_what_arrives_damaged_at_google_is_sent_again() -> None:
         google_translated("create a file", "storage.objects.create", "gs://bucket/"),
     ):
         raise BadRequest("Invalid argument.")  # type: ignore[no-untyped-call]
+
+
+def test_an_sftp_server_that_resets_at_once_is_tried_again() -> None:
+    """Now and then the reset is there before the address was read; asyncssh then raised a TypeError."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=_reset_all, args=(listening,), daemon=True).start()
+        options = SftpOptions(
+            type="sftp",
+            name="place",
+            sftp_host="127.0.0.1",
+            sftp_port=listening.getsockname()[1],
+            sftp_remote_path="/upload",
+            username="customer",
+            host_public_key=(public_line(key),),
+            connection="customer_sftp",
+        )
+        credentials = Credentials(extra={"private_key": key.export_private_key().decode()})
+        for number in range(100):
+            with (
+                pytest.raises(TransientError),
+                open_connector(options, credentials, attempt=f"work.{number}"),
+            ):
+                pass
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def _reset_all(listening: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            reset(listening.accept()[0])
 
 
 def test_a_connection_lost_in_the_clean_up_of_a_preflight_is_no_missing_right(ground: Ground) -> None:

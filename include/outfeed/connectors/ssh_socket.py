@@ -11,6 +11,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+#: The address of a peer that has gone already.
+_GONE = ("(gone)", 0)
+
 
 class BatchingTunnel:
     """What asyncssh takes as its `tunnel`: gives it a connection over a socket that is connected already."""
@@ -93,4 +96,9 @@ class _BatchingTransport(asyncio.Transport):
         return self._transport.is_closing()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._transport.get_extra_info(name, default)
+        found = self._transport.get_extra_info(name, default)
+        if name == "peername" and found is None:
+            # Who resets a connection at once has no address any more, which asyncssh does not expect: it
+            # would raise a TypeError instead of telling that the connection was lost.
+            return _GONE
+        return found
