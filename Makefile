@@ -47,7 +47,7 @@ test: setup
 # Two thousand seeded stories of servers that fail; about an hour. SEEDS=200 make test-hostile for fewer.
 test-hostile: setup
 	scripts/install_test_servers.sh
-	$(BIN)/python -m tests.hostile --seeds $(or $(SEEDS),2000)
+	$(BIN)/python -m tests.hostile --seeds $(or $(SEEDS),2000) --report docs/hostile.md
 
 # Two Celery workers that share no disk.
 test-distributed: setup

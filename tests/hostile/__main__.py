@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.hostile.ground import Ground
+from tests.hostile.report import Row, page
 from tests.hostile.run import Result, run_seed
 from tests.hostile.story import CONNECTORS
 
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0, help="stop after so many minutes")
     parser.add_argument("--connector", choices=CONNECTORS, help="only this connector")
     parser.add_argument("--counts", type=Path, help="file to which one line per seed is added")
+    parser.add_argument("--report", type=Path, help="file to write the table to, docs/hostile.md")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     if not arguments.verbose:
@@ -42,7 +44,13 @@ def main() -> int:
                 with arguments.counts.open("a") as file:
                     file.write(_line(result))
     _summary(results)
+    if arguments.report and results:
+        arguments.report.write_text(page([_row(result) for result in results]))
     return 1 if any(result.violations for result in results) else 0
+
+
+def _row(result: Result) -> Row:
+    return Row(result.story.seed, result.story.connector, result.tries, result.outcome)
 
 
 def _tell(result: Result, *, whole: bool) -> None:
