@@ -32,9 +32,9 @@ def page(rows: Sequence[Row]) -> str:
         "# Servers that fail",
         "",
         "`tests/hostile` tells seeded stories: real steps, ledger and staging against real servers behind",
-        "proxies that cut, stall, lose answers, flip bits, refuse and lie. After each try an oracle looks at the",
-        "server's own storage. What it demands stands in `tests/hostile/oracle.py`; what is allowed is what",
-        "[semantics.md](semantics.md) lists under 'Not promised'.",
+        "proxies that cut, stall, lose answers, flip bits, refuse and lie. After each try an oracle looks at",
+        "the server's own storage. What it demands stands in `tests/hostile/oracle.py`; what is allowed is",
+        "what [semantics.md](semantics.md) lists under 'Not promised'.",
         "",
         f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, Python {platform.python_version()}, {versions}; "
         f"{len(rows)} stories, seeds {rows[0].seed} to {rows[-1].seed}.",
@@ -49,10 +49,11 @@ def page(rows: Sequence[Row]) -> str:
         lines.append(f"| {connector} | {' | '.join(map(str, cells))} |")
     lines += [
         "",
-        "*Refused*: a person must act, and the ledger says who and why. *Gave up*: a fault lasted through all",
-        "tries; the ledger has the reason. *Violation*: a bug of the product.",
+        "*Refused*: a person must act, and the ledger says who and why. *Gave up*: a fault lasted through",
+        "all tries; the ledger has the reason. *Violation*: a bug of the product.",
         "",
-        "`python -m tests.hostile SEED` replays one story; `make test-hostile` runs two thousand and writes this.",
+        "`python -m tests.hostile SEED` replays one story; `make test-hostile` runs two thousand and writes",
+        "this page.",
         "`python -m tests.hostile.mutants` plants bugs and shows which story finds each.",
     ]
     return "\n".join(lines) + "\n"
