@@ -75,6 +75,7 @@ class _Telling:
         self.ground = ground
         self.story = story
         self.result = result
+        self.orphans = False
         ground.armed.arm(())
         ground.armed.flipped = 0
         ground.rearm()
@@ -185,6 +186,7 @@ class _Telling:
         )
         armed = self.ground.armed
         armed.hits.clear()
+        self.orphans = self.orphans or trial.twin
         self._foreign(trial)
         armed.arm(trial.faults)
         self.ground.rearm()
@@ -271,10 +273,12 @@ class _Telling:
 
     def _allowance(self) -> Allowance:
         story = self.story
+        grows = story.server == "ftp no rename"
         unseen = story.verify == "size" and story.connector in ("sftp", "ftp", "ftps")
         return Allowance(
             overwrites=story.server in ("ftp", "sftp overwrites"),
-            grows=story.server == "ftp no rename",
+            grows=grows,
+            grew_late=grows and self.orphans,
             unseen_bits=self.ground.armed.flipped if unseen else 0,
         )
 
