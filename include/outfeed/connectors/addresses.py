@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import AfterValidator, WithJsonSchema
 
@@ -41,6 +42,13 @@ def base_directory(value: str) -> str:
     return ("/" if value.startswith("/") else "") + "/".join(parts) or "."
 
 
-def in_uri(host: str) -> str:
-    """The host as a URI spells it."""
-    return f"[{host}]" if ":" in host else host
+def server_uri(scheme: str, user: str, host: str, port: int, base: str) -> str:
+    """`scheme://user@host:port/base`; a base relative to the login directory begins with `/~/`."""
+    absolute = base if base.startswith("/") else f"/~/{base}"
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{quote(user, safe='')}@{bracketed}:{port}{quote(absolute)}"
+
+
+def server_pool(scheme: str, host: str, port: int) -> str:
+    """The Airflow pool of a server: one for all that goes to one host, so that it is bounded together."""
+    return f"destination_{scheme}_{re.sub(r'[^A-Za-z0-9_.-]', '_', host)}_{port}"

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
-from urllib.parse import quote
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from outfeed.connectors.addresses import bare_host, base_directory, in_uri
+from outfeed.connectors.addresses import bare_host, base_directory, server_pool, server_uri
 from outfeed.connectors.base import (
     Capabilities,
     Check,
@@ -140,10 +139,7 @@ class FtpOptions(DestinationOptions):
 
         A base relative to the login directory begins with `/~/`.
         """
-        base = self.ftp_remote_directory
-        absolute = base if base.startswith("/") else f"/~/{base}"
-        user = quote(self.ftp_username, safe="")
-        return f"ftp://{user}@{in_uri(self.ftp_host)}:{self.ftp_port}{quote(absolute)}"
+        return server_uri("ftp", self.ftp_username, self.ftp_host, self.ftp_port, self.ftp_remote_directory)
 
     def warning(self) -> str | None:
         """Each receipt says when password and files could be read on their way."""
@@ -184,7 +180,7 @@ class FtpOptions(DestinationOptions):
 
     def pool_name(self) -> str:
         """One pool per server, so that all that goes to one host is bounded together."""
-        return f"destination_ftp_{re.sub(r'[^A-Za-z0-9_.-]', '_', self.ftp_host)}_{self.ftp_port}"
+        return server_pool("ftp", self.ftp_host, self.ftp_port)
 
 
 class FtpConnector(Connector):

@@ -12,11 +12,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote
 
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
-from outfeed.connectors.addresses import bare_host, base_directory, in_uri
+from outfeed.connectors.addresses import bare_host, base_directory, server_pool, server_uri
 from outfeed.connectors.base import (
     Capabilities,
     Check,
@@ -168,10 +167,7 @@ class SftpOptions(DestinationOptions):
 
     def location(self) -> str:
         """`sftp://user@host:port/base`; a base relative to the login directory begins with `/~/`."""
-        base = self.sftp_remote_path
-        absolute = base if base.startswith("/") else f"/~/{base}"
-        user = quote(self.username, safe="")
-        return f"sftp://{user}@{in_uri(self.sftp_host)}:{self.sftp_port}{quote(absolute)}"
+        return server_uri("sftp", self.username, self.sftp_host, self.sftp_port, self.sftp_remote_path)
 
     def warning(self) -> str | None:
         """Each receipt says when nobody has vouched for the server's identity (D20)."""
@@ -212,7 +208,7 @@ class SftpOptions(DestinationOptions):
 
     def pool_name(self) -> str:
         """One pool per server, so that all that goes to one host is bounded together."""
-        return f"destination_sftp_{re.sub(r'[^A-Za-z0-9_.-]', '_', self.sftp_host)}_{self.sftp_port}"
+        return server_pool("sftp", self.sftp_host, self.sftp_port)
 
 
 class SftpConnector(Connector):
