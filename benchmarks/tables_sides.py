@@ -88,6 +88,7 @@ def extract(url: str, export: str, folder: str, md5: bool = False) -> dict[str, 
         stems={},
         extension=".csv",
         media_type="text/csv",
+        compression=Compression(compression),
         table=TableRead(
             table=TABLE,
             key=("id",),
@@ -96,7 +97,6 @@ def extract(url: str, export: str, folder: str, md5: bool = False) -> dict[str, 
             never=(),
             csv=CsvOptions.model_validate(options),
             format="parquet" if format_ == "parquet" else "csv",
-            compression=Compression(compression),
         ),
     )
     staging = Staging(UPath(folder), "1")

@@ -49,7 +49,6 @@ class TableRead(Frozen):
     never: tuple[str, ...]
     csv: CsvOptions
     format: Literal["csv", "parquet"]
-    compression: Compression
     #: What the source called its state when the previous delta was read: rows that it did not show are late.
     seen: str | None = None
     late_days: int = 0

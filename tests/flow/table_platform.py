@@ -17,7 +17,6 @@ from urllib.parse import unquote, urlsplit
 from outfeed.config.catalogue import Entity, catalogue
 from outfeed.config.csv_options import CsvOptions
 from outfeed.connectors.base import Credentials
-from outfeed.formats.compression import Compression
 from outfeed.plan import Part, TableRead
 from outfeed.sources.base import Extracted, Reader
 from outfeed.sources.relational import RelationalSource
@@ -170,7 +169,6 @@ def make_part(
         never=tuple(never),
         csv=CsvOptions(**options),
         format="csv",
-        compression=Compression.NONE,
     )
     return Part(
         key=f"delta/{table}" if clock else f"snapshot/{table}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 from outfeed.config.catalogue import catalogue
@@ -39,6 +40,7 @@ def plan_platform_data(
         if entity in subjects and any(destination.receives(entity) for destination in receivers)
     ]
     current = _is_current(config, request)
+    make = _PartMaker(config, request, history.seen() if any(mode == DELTA for _, mode in jobs) else {})
     omitted: dict[str, str] = {}
     parts = []
     for entity, mode in jobs:
@@ -46,7 +48,7 @@ def plan_platform_data(
         if past and config.backfilled_snapshot == "omit":
             omitted[f"{mode}/{entity}"] = "a snapshot can't be taken in the past"
         else:
-            parts.append(_part(config, request, entity, mode, past, history))
+            parts.append(make.part(entity, mode, past=past))
     if not parts:
         raise ConfigError(
             f"nothing can be delivered for {request.window}: only snapshots were asked for, and a snapshot "
@@ -63,50 +65,61 @@ def _is_current(config: PlatformDataConfig, request: RunRequest) -> bool:
     return rule is not None and config.window(rule.last_complete(request.now)) == request.window
 
 
-def _part(
-    config: PlatformDataConfig, request: RunRequest, entity: str, mode: str, past: bool, history: History
-) -> Part:
-    key = f"{mode}/{entity}"
-    read = catalogue()[entity]
-    stem = _stem(config, request, entity, mode) + (f"_as_of_{request.now:%Y_%m_%d}" if past else "")
-    return Part(
-        key=key,
-        dataset=config.type,
-        mode=mode,
-        subject=entity,
-        start=request.window.start,
-        end=request.window.end,
-        stems=dict.fromkeys(FilenameStyle, stem),
-        extension=f".{config.format}{config.compression.suffix}",
-        media_type=_MEDIA_TYPES[config.format],
-        compression=config.compression,
-        md5=config.csv_md5,
-        table=TableRead(
-            table=read.table,
-            key=read.key,
-            clock=read.clock if mode == DELTA else (),
-            columns=read.columns,
-            never=read.never,
-            csv=CsvOptions.model_validate(config.model_dump(include=set(CsvOptions.model_fields))),
-            format=config.format,
-            compression=config.compression,
-            seen=history.seen.get(key),
-            late_days=config.delta_late_days,
-        ),
-    )
+class _PartMaker:
+    """What the parts of one run share, found out once.
 
-
-def _stem(config: PlatformDataConfig, request: RunRequest, entity: str, mode: str) -> str:
-    """The name of a scheduled window has its date; another window's says which it is, or it would look like a
-    correction of that day's file.
+    Args:
+        seen: by part key, what the source called its state when the delta before this window was read.
     """
-    window = request.window
-    zone = ZoneInfo(config.data_delta_time_zone)
-    template = FileName(config.file_name if mode == SNAPSHOT else config.delta_file_name)
-    stem = template.render(entity, window.end.astimezone(zone))
-    if _is_scheduled(config, request) or mode == SNAPSHOT:
-        return stem
-    return f"{stem}_from_{window.start:%Y%m%dT%H%M%SZ}_to_{window.end:%Y%m%dT%H%M%SZ}"
+
+    def __init__(self, config: PlatformDataConfig, request: RunRequest, seen: Mapping[str, str]) -> None:
+        self._config = config
+        self._request = request
+        self._seen = seen
+        self._csv = CsvOptions.model_validate(config.model_dump(include=set(CsvOptions.model_fields)))
+        self._names = {SNAPSHOT: FileName(config.file_name), DELTA: FileName(config.delta_file_name)}
+        self._end = request.window.end.astimezone(ZoneInfo(config.data_delta_time_zone))
+        self._scheduled = _is_scheduled(config, request)
+
+    def part(self, entity: str, mode: str, *, past: bool) -> Part:
+        """The part of an entity; `past` marks a snapshot that is not the window's."""
+        key = f"{mode}/{entity}"
+        config, window, read = self._config, self._request.window, catalogue()[entity]
+        stem = self._stem(entity, mode) + (f"_as_of_{self._request.now:%Y_%m_%d}" if past else "")
+        return Part(
+            key=key,
+            dataset=config.type,
+            mode=mode,
+            subject=entity,
+            start=window.start,
+            end=window.end,
+            stems=dict.fromkeys(FilenameStyle, stem),
+            extension=f".{config.format}{config.compression.suffix}",
+            media_type=_MEDIA_TYPES[config.format],
+            compression=config.compression,
+            md5=config.csv_md5,
+            table=TableRead(
+                table=read.table,
+                key=read.key,
+                clock=read.clock if mode == DELTA else (),
+                columns=read.columns,
+                never=read.never,
+                csv=self._csv,
+                format=config.format,
+                seen=self._seen.get(key),
+                late_days=config.delta_late_days,
+            ),
+        )
+
+    def _stem(self, entity: str, mode: str) -> str:
+        """The name of a scheduled window has its date; another window's says which it is, or it would look
+        like a correction of that day's file.
+        """
+        stem = self._names[mode].render(entity, self._end)
+        if self._scheduled or mode == SNAPSHOT:
+            return stem
+        window = self._request.window
+        return f"{stem}_from_{window.start:%Y%m%dT%H%M%SZ}_to_{window.end:%Y%m%dT%H%M%SZ}"
 
 
 def _is_scheduled(config: PlatformDataConfig, request: RunRequest) -> bool:

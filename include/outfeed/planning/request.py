@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from outfeed.config.schedule import Schedule
@@ -39,11 +39,12 @@ class History:
 
     Attributes:
         weights: bytes by part key.
-        seen: by part key, what the source called its state when the delta before this window was read.
+        seen: gives, by part key, what the source called its state when the delta before this window was
+            read; asked only by who plans deltas, because a year of other parts is much to look through.
     """
 
     weights: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    seen: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    seen: Callable[[], Mapping[str, str]] = dict
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,14 +53,12 @@ class TableReader(Reader):
             TransientError: the database can't be reached or dropped the connection.
             TerminalError: it refused the login, the table or its columns.
         """
-        table = part.table
-        if table is None:
-            raise TerminalError(f"the part {part.key} has no table", action=Action.ENGINEER)
+        table = _table(part)
         snapshot = self._connected()
         snapshot.longest = 0.0
         columns, clock = chosen_columns(part, table, snapshot.columns(table.table))
         delta = Delta(clock, part.window, table.seen, table.late_days) if clock else None
-        copied, files = self._copy(snapshot, table, columns, delta, open_staged, progress)
+        copied, files = self._copy(snapshot, part, columns, delta, open_staged, progress)
         return Extracted(
             rows=copied.rows,
             bytes=sum(file.bytes for file in files),
@@ -89,12 +87,13 @@ class TableReader(Reader):
     def _copy(
         self,
         snapshot: TableSnapshot,
-        table: TableRead,
+        part: Part,
         columns: tuple[Column, ...],
         delta: Delta | None,
         open_staged: OpenStaged,
         progress: Progress,
     ) -> tuple[TableCopied, list[Segment]]:
+        table = _table(part)
         files: list[Segment] = []
 
         def opened(name: str) -> Segment:
@@ -112,11 +111,17 @@ class TableReader(Reader):
         else:
 
             def segment(number: int) -> BinaryIO:
-                name = f"rows-{number:03}.csv{table.compression.suffix}"
-                return cast("BinaryIO", CompressedSegment(opened(name), table.compression))
+                name = f"rows-{number:03}.csv{part.compression.suffix}"
+                return cast("BinaryIO", CompressedSegment(opened(name), part.compression))
 
             copied = copy(segment, table.csv.dialect())
         return copied, sorted(files, key=lambda file: file.path)
+
+
+def _table(part: Part) -> TableRead:
+    if part.table is None:
+        raise TerminalError(f"the part {part.key} has no table", action=Action.ENGINEER)
+    return part.table
 
 
 def chosen_columns(

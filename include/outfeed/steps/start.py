@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from functools import partial
 
 import orjson
 
@@ -49,7 +50,9 @@ def start(
             remedy="trigger a run with reason 'test', or set 'state: live'",
         )
     end = request.window.end
-    history = History(ledger.part_weights(customer), ledger.read_states(customer, end - _PREVIOUS, end))
+    history = History(
+        ledger.part_weights(customer), partial(ledger.read_states, customer, end - _PREVIOUS, end)
+    )
     made = make_plan(config, request, history)
     plan = Plan.model_validate(staging.publish(_STEP, _PART, orjson.loads(made.to_json())))
     ledger.start_run(

@@ -35,7 +35,7 @@ def validate_table(
     with hashed:
         if table.format == "csv":
             counts = check_csv(
-                open_decompressed(cast("BinaryIO", hashed), table.compression), columns, table.csv.dialect()
+                open_decompressed(cast("BinaryIO", hashed), part.compression), columns, table.csv.dialect()
             )
         else:
             (segment,) = extracted["segments"]
