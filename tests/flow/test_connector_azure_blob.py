@@ -22,7 +22,7 @@ from outfeed.connectors import open_connector
 from outfeed.connectors.azure_objects import BLOCK_SIZE, AzureObjects, block_size
 from outfeed.connectors.base import CheckState, Credentials, Delivered, Outgoing
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
-from tests.flow.places import AzureBlobPlace, BrokenStream, content, failure, outgoing, stream
+from tests.conformance.places import AzureBlobPlace, BrokenStream, content, failure, outgoing, stream
 from tests.servers.azurite import AzuriteServer
 
 pytestmark = pytest.mark.servers

@@ -28,7 +28,7 @@ from outfeed.errors import (
     TerminalError,
     TransientError,
 )
-from tests.flow.places import FtpPlace, content, failure, outgoing
+from tests.conformance.places import FtpPlace, content, failure, outgoing
 from tests.servers.certificates import make_certificates
 from tests.servers.ftp import FtpServer, ftp_server
 from tests.servers.odd_ftp import OddFtpServer, odd_ftp_server

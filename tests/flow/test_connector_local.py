@@ -14,7 +14,7 @@ from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.local import LocalConnector, LocalOptions
 from outfeed.connectors.transfer import TEMPORARY_FOLDER
 from outfeed.errors import TerminalError
-from tests.flow.places import LocalPlace, content, failure, outgoing
+from tests.conformance.places import LocalPlace, content, failure, outgoing
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from outfeed.connectors.base import CheckState, Credentials, Delivered, Outgoing
 from outfeed.connectors.s3_direct import Answer, DirectPuts
 from outfeed.connectors.s3_objects import PART_SIZE, part_size
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
-from tests.flow.places import GeneratedStream, S3Place, content, failure, outgoing, stream
+from tests.conformance.places import GeneratedStream, S3Place, content, failure, outgoing, stream
 from tests.servers.s3 import S3Server
 
 pytestmark = pytest.mark.servers
@@ -246,7 +246,7 @@ import json, sys, time
 from outfeed.connectors import DestinationModel, open_connector
 from outfeed.connectors.base import Credentials, Outgoing
 from pydantic import TypeAdapter
-from tests.flow.places import BrokenStream, content
+from tests.conformance.places import BrokenStream, content
 
 class HangingStream(BrokenStream):
     def read(self, size=-1):

@@ -28,7 +28,7 @@ from outfeed.errors import (
     TerminalError,
     TransientError,
 )
-from tests.flow.places import SftpPlace, content, failure, outgoing
+from tests.conformance.places import SftpPlace, content, failure, outgoing
 from tests.servers.odd_sftp import odd_sftp_server
 from tests.servers.proxy import TcpProxy, tcp_proxy
 from tests.servers.sshd import SshServer, public_line, ssh_server

@@ -23,7 +23,7 @@ from outfeed.ledger.records import RunState
 from outfeed.plan import Reason
 from outfeed.steps.notify import Message, notify
 from outfeed.steps.preflight import run_preflight
-from tests.flow.places import FtpPlace, GcsPlace, LocalPlace, Place, S3Place, SftpPlace
+from tests.conformance.places import FtpPlace, GcsPlace, LocalPlace, Place, S3Place, SftpPlace
 from tests.flow.world import SITE_A, SITE_B, World, config, tree
 from tests.servers.odd_ftp import odd_ftp_server
 from tests.servers.sshd import SshServer, public_line

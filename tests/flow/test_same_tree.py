@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from outfeed.plan import Reason
-from tests.flow.places import (
+from tests.conformance.places import (
     AzureBlobPlace,
     FtpPlace,
     GcsPlace,

@@ -15,7 +15,7 @@ from outfeed.connectors import S3Options
 from outfeed.connectors.base import Credentials, DestinationOptions
 from outfeed.connectors.local import LocalOptions
 from outfeed.connectors.sftp import SftpOptions
-from tests.flow.places import (
+from tests.conformance.places import (
     AzureBlobPlace,
     FtpPlace,
     GcsPlace,

@@ -18,7 +18,7 @@ import pytest
 
 from outfeed.connectors.base import CheckState, Delivered, Outgoing, RemoteFile
 from outfeed.errors import DestinationConflict, OutfeedError, TerminalError, TransientError
-from tests.flow.places import (
+from tests.conformance.places import (
     AzureBlobPlace,
     BrokenStream,
     FtpPlace,
@@ -310,7 +310,7 @@ import json, sys, time
 from outfeed.connectors import DestinationModel, open_connector
 from outfeed.connectors.base import Credentials, Outgoing
 from pydantic import TypeAdapter
-from tests.flow.places import BrokenStream, content, outgoing
+from tests.conformance.places import BrokenStream, content, outgoing
 
 class HangingStream(BrokenStream):
     def read(self, size=-1):
