@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, WithJsonSchema
 
+from outfeed.errors import Action, TransientError
+
 _MAIL_NAME = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _MAIL_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _MAIL_ADDRESS = re.compile(rf"(?=.{{1,64}}@){_MAIL_NAME}@(?:{_MAIL_LABEL}\.)+(?!\d+$){_MAIL_LABEL}")
@@ -52,3 +54,28 @@ def server_uri(scheme: str, user: str, host: str, port: int, base: str) -> str:
 def server_pool(scheme: str, host: str, port: int) -> str:
     """The Airflow pool of a server: one for all that goes to one host, so that it is bounded together."""
     return f"destination_{scheme}_{re.sub(r'[^A-Za-z0-9_.-]', '_', host)}_{port}"
+
+
+def unconnected(port: int, option: str, seconds: float, error: Exception, location: str) -> TransientError:
+    """A time-out told apart from a refusal: they have different causes at the customer's (DX-087).
+
+    Args:
+        option: the name of the port in the YAML.
+        seconds: how long was waited.
+        location: URI for messages.
+    """
+    if isinstance(error, TimeoutError):
+        what = f"no answer from port {port} within {seconds:.0f} s (time-out)"
+        remedy = "the customer's firewall may drop packets from our addresses: compare its rules"
+    elif isinstance(error, ConnectionRefusedError):
+        what = f"port {port} refuses connections"
+        remedy = f"the server is down, or {option} is wrong, or a firewall rejects us"
+    else:
+        what = getattr(error, "strerror", "") or type(error).__name__
+        remedy = "check the network between us and the customer"
+    return TransientError(
+        f"could not connect: {what}",
+        where=location,
+        action=Action.CUSTOMER,
+        remedy=f"retried; if it persists: {remedy}",
+    )

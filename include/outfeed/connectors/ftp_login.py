@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
+from outfeed.connectors.addresses import unconnected
 from outfeed.connectors.base import Credentials
 from outfeed.connectors.ftp_session import (
     UNKNOWN_COMMAND,
@@ -138,7 +139,8 @@ def _connect(server: FtpServer) -> ControlConnection:
         ftp.close()
         if accepted:
             raise _unwelcome(server, error) from error
-        raise StepError("connect", _unconnected(server, error)) from error
+        gone = unconnected(server.port, "ftp_port", CONNECT_TIMEOUT, error, server.location)
+        raise StepError("connect", gone) from error
     _keep_alive(ftp)
     return ftp
 
@@ -165,25 +167,6 @@ def _context(server: FtpServer) -> ssl.SSLContext:
             remedy="copy the whole certificate of the customer's CA again, from BEGIN to END",
         )
         raise StepError("tls", unusable) from None
-
-
-def _unconnected(server: FtpServer, error: Exception) -> TransientError:
-    """A time-out told apart from a refusal: they have different causes at the customer's."""
-    if isinstance(error, TimeoutError):
-        what = f"no answer from port {server.port} within {CONNECT_TIMEOUT:.0f} s (time-out)"
-        remedy = "the customer's firewall may drop packets from our addresses: compare its rules"
-    elif isinstance(error, ConnectionRefusedError):
-        what = f"port {server.port} refuses connections"
-        remedy = "the server is down, or ftp_port is wrong, or a firewall rejects us"
-    else:
-        what = getattr(error, "strerror", "") or type(error).__name__
-        remedy = "check the network between us and the customer"
-    return TransientError(
-        f"could not connect: {what}",
-        where=server.location,
-        action=Action.CUSTOMER,
-        remedy=f"retried; if it persists: {remedy}",
-    )
 
 
 def _unwelcome(server: FtpServer, error: Exception) -> StepError:

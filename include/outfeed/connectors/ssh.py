@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from outfeed.connectors.addresses import unconnected
 from outfeed.connectors.base import Credentials
 from outfeed.connectors.ssh_session import SshSession, reason
 from outfeed.connectors.ssh_socket import BatchingTunnel
@@ -205,26 +206,8 @@ async def _connect(server: Server, addresses: list[Any]) -> socket.socket:
         except OSError as error:
             sock.close()
             failure = error
-    raise StepError("connect", _unconnected(server, failure)) from failure
-
-
-def _unconnected(server: Server, error: OSError) -> TransientError:
-    """A time-out told apart from a refusal: they have different causes at the customer's (DX-087)."""
-    if isinstance(error, TimeoutError):
-        what = f"no answer from port {server.port} within {CONNECT_TIMEOUT:.0f} s (time-out)"
-        remedy = "the customer's firewall may drop packets from our addresses: compare its rules"
-    elif isinstance(error, ConnectionRefusedError):
-        what = f"port {server.port} refuses connections"
-        remedy = "the server is down, or sftp_port is wrong, or a firewall rejects us"
-    else:
-        what = error.strerror or type(error).__name__
-        remedy = "check the network between us and the customer"
-    return TransientError(
-        f"could not connect: {what}",
-        where=server.location,
-        action=Action.CUSTOMER,
-        remedy=f"retried; if it persists: {remedy}",
-    )
+    gone = unconnected(server.port, "sftp_port", CONNECT_TIMEOUT, failure, server.location)
+    raise StepError("connect", gone) from failure
 
 
 async def _log_in(server: Server, sock: socket.socket) -> tuple[asyncssh.SSHClientConnection, Found]:
