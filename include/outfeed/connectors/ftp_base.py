@@ -7,13 +7,13 @@ import dataclasses
 import hashlib
 import threading
 from collections.abc import Iterator
-from itertools import count
 from typing import Literal
 
 from outfeed.connectors.base import Capabilities
 from outfeed.connectors.ftp_session import UNKNOWN_COMMAND, FtpLost, FtpRefusal, FtpSession, ftp_fault
-from outfeed.connectors.transfer import TEMPORARY_FOLDER, FileFault, is_leftover, temporary_name
-from outfeed.errors import Action, OutfeedError, SupersededError, TerminalError, TransientError
+from outfeed.connectors.remote_base import RemoteBase
+from outfeed.connectors.transfer import TEMPORARY_FOLDER, FileFault, is_leftover
+from outfeed.errors import Action, OutfeedError, TerminalError
 
 #: What each of a try's folders begins with; its age, by the server's clock, is that of the try.
 _PROBE = b"Outfeed was here and will remove this file.\n"
@@ -32,7 +32,7 @@ class Found:
         return "some content" if self.bytes is None else f"{self.bytes} bytes"
 
 
-class FtpBase:
+class FtpBase(RemoteBase):
     """Guarantees that nothing outside the base directory is touched (VI-D15), for one try.
 
     Args:
@@ -46,13 +46,10 @@ class FtpBase:
     """
 
     def __init__(self, base: str, attempt: str, location: str) -> None:
+        super().__init__(base, attempt)
         self.location = location
         self.can_rename = True
         self.hashes = False
-        self._base = base.rstrip("/")
-        self._attempt = attempt
-        self._own = temporary_name(attempt)
-        self._numbers = count()
         self._folders: set[str] = set()
         self._look_by: Literal["SIZE", "MLST", "NLST"] = "SIZE"
         self._publishing: set[str] = set()
@@ -66,19 +63,6 @@ class FtpBase:
             conditional_create=False,
             checksum="sha256" if self.hashes else None,
         )
-
-    def path(self, relative: str = "") -> str:
-        """The path on the server of a path below the base."""
-        return f"{self._base}/{relative}" if relative else self._base or "/"
-
-    def temporary(self, name: str = "") -> str:
-        """The path of a temporary name of this try, or of the folder of them."""
-        folder = self.path(f"{TEMPORARY_FOLDER}/{self._own}")
-        return f"{folder}/{name}" if name else folder
-
-    def next_temporary(self) -> str:
-        """A temporary path that was not given before."""
-        return self.temporary(str(next(self._numbers)))
 
     @contextlib.contextmanager
     def alone(self, path: str) -> Iterator[None]:
@@ -198,7 +182,7 @@ class FtpBase:
                 continue
             folder = self.path(f"{TEMPORARY_FOLDER}/{name}")
             files = session.names(folder)
-            if is_leftover(name, self._attempt, self._age(session, folder, files, now)):
+            if self._is_dead(name, self._age(session, folder, files, now)):
                 self._remove_folder(session, folder, files)
 
     def _age(self, session: FtpSession, folder: str, files: list[str], now: float | None) -> float:
@@ -284,12 +268,4 @@ class FtpBase:
         """The error if our temporary folder is gone: a newer try removed it, or the customer did."""
         if session.is_folder(self.temporary()) and "alive" in session.names(self.temporary()):
             return None
-        names = session.names(self.path(TEMPORARY_FOLDER))
-        if any(name != self._own and is_leftover(name, self._attempt, 0) for name in names):
-            return SupersededError("a newer try of this delivery has taken over", where=self.location)
-        return TransientError(
-            f"the temporary files in {self.temporary()} were removed while we were writing",
-            where=self.location,
-            action=Action.CUSTOMER,
-            remedy=f"retried; if it persists, exclude {TEMPORARY_FOLDER} from clean-up jobs there",
-        )
+        return self._removed(session.names(self.path(TEMPORARY_FOLDER)), self.location)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import stat
-from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 from outfeed.connectors.base import Capabilities
+from outfeed.connectors.remote_base import RemoteBase
 from outfeed.connectors.ssh_session import SshSession
-from outfeed.connectors.transfer import TEMPORARY_FOLDER, FileFault, is_leftover, temporary_name
-from outfeed.errors import Action, OutfeedError, SupersededError, TerminalError, TransientError
+from outfeed.connectors.transfer import TEMPORARY_FOLDER, FileFault
+from outfeed.errors import Action, OutfeedError, TerminalError
 
 if TYPE_CHECKING:
     import asyncssh
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BATCH = 64
 
 
-class SftpBase:
+class SftpBase(RemoteBase):
     """Guarantees that nothing outside the base directory is touched (DX-074), for one try.
 
     Args:
@@ -28,10 +28,7 @@ class SftpBase:
     """
 
     def __init__(self, base: str, attempt: str) -> None:
-        self._base = base.rstrip("/")
-        self._attempt = attempt
-        self._own = temporary_name(attempt)
-        self._numbers = count()
+        super().__init__(base, attempt)
         self._folders: dict[str, asyncio.Task[None]] = {}
         self.rename: Literal["refuses", "overwrites", "none"] = "refuses"
 
@@ -40,19 +37,6 @@ class SftpBase:
         """What this server turned out to be able to."""
         atomic: Literal["rename", "none"] = "none" if self.rename == "none" else "rename"
         return Capabilities(atomic=atomic, conditional_create=self.rename != "overwrites", checksum=None)
-
-    def path(self, relative: str = "") -> str:
-        """The path on the server of a path below the base."""
-        return f"{self._base}/{relative}" if relative else self._base or "/"
-
-    def temporary(self, name: str = "") -> str:
-        """The path of a temporary name of this try, or of the folder of them."""
-        folder = self.path(f"{TEMPORARY_FOLDER}/{self._own}")
-        return f"{folder}/{name}" if name else folder
-
-    def next_temporary(self) -> str:
-        """A temporary path that was not given before."""
-        return self.temporary(str(next(self._numbers)))
 
     # -- before and after the files
 
@@ -118,7 +102,7 @@ class SftpBase:
         for entry in await self._entries(session, self.path(TEMPORARY_FOLDER)):
             name = str(entry.filename)
             age = now - (entry.attrs.mtime or now)
-            if name != self._own and is_leftover(name, self._attempt, age):
+            if self._is_dead(name, age):
                 await self._remove_tree(session, self.path(f"{TEMPORARY_FOLDER}/{name}"))
 
     async def clean_up(self, session: SshSession) -> bool:
@@ -156,15 +140,7 @@ class SftpBase:
     async def fenced(self, session: SshSession) -> OutfeedError:
         """The error when our temporary files are gone: a newer try removed them, or the customer did."""
         entries = await self._entries(session, self.path(TEMPORARY_FOLDER))
-        names = [str(entry.filename) for entry in entries]
-        if any(name != self._own and is_leftover(name, self._attempt, 0) for name in names):
-            return SupersededError("a newer try of this delivery has taken over", where=session.location)
-        return TransientError(
-            f"the temporary files in {self.temporary()} were removed while we were writing",
-            where=session.location,
-            action=Action.CUSTOMER,
-            remedy=f"retried; if it persists, exclude {TEMPORARY_FOLDER} from clean-up jobs there",
-        )
+        return self._removed([str(entry.filename) for entry in entries], session.location)
 
     async def folder(self, session: SshSession, relative: str) -> None:
         """Makes a folder below the base and its parents, once per delivery."""
