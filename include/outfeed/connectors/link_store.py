@@ -25,6 +25,7 @@ from outfeed.connectors.s3 import S3Connector, S3Options
 from outfeed.connectors.s3_client import open_client as open_s3_client
 from outfeed.connectors.s3_client import translated
 from outfeed.errors import TerminalError
+from outfeed.home import home
 
 #: Environment variable: the store of all destinations that name none.
 STORE_VARIABLE = "OUTFEED_LINK_STORE_URI"
@@ -123,8 +124,7 @@ class FolderLinkStore(LinkStore):
     @property
     def folder(self) -> Path:
         """The absolute folder."""
-        home = Path(os.environ.get("OUTFEED_HOME") or ".outfeed")
-        return (home / self.uri.removeprefix("file://")).absolute()
+        return home() / self.uri.removeprefix("file://")
 
     def connector(self, *, attempt: str, parallel: int) -> Connector:
         """See the base class."""

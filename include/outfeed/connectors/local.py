@@ -46,6 +46,7 @@ from outfeed.connectors.transfer import (
     temporary_name,
 )
 from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
+from outfeed.home import home
 
 
 class LocalOptions(DestinationOptions):
@@ -63,8 +64,7 @@ class LocalOptions(DestinationOptions):
 
     def folder(self) -> Path:
         """The absolute folder."""
-        home = Path(os.environ.get("OUTFEED_HOME", ".outfeed"))
-        return (home / "delivered" / self.path).absolute()
+        return home() / "delivered" / self.path
 
     def location(self) -> str:
         """`local:<path>` as configured: the same on every worker, wherever its OUTFEED_HOME is."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self
 
@@ -38,6 +36,7 @@ from outfeed.connectors.ssh import Server, connect, public_line
 from outfeed.connectors.ssh_pool import LoopThread, SessionPool
 from outfeed.connectors.transfer import FileFault, in_flight
 from outfeed.errors import TerminalError
+from outfeed.home import home
 
 #: Connections to one server at most: OpenSSH drops new ones from the tenth unauthenticated one on.
 MAX_CONNECTIONS = 8
@@ -194,8 +193,7 @@ class SftpOptions(DestinationOptions):
 
     def server(self, credentials: Credentials) -> Server:
         """Where to connect to, which host keys to accept, and how to log in."""
-        home = Path(os.environ.get("OUTFEED_HOME", ".outfeed"))
-        remembered = home / "known_hosts" / f"{self.pool_name()}.pub"
+        remembered = home() / "known_hosts" / f"{self.pool_name()}.pub"
         return Server(
             host=self.sftp_host,
             port=self.sftp_port,
