@@ -34,6 +34,7 @@ from outfeed.ledger.records import (
     RunState,
 )
 from outfeed.ledger.tables import SCHEMA_VERSION, VERSION_TABLE, metadata
+from outfeed.ledger.unfinished import KEPT, UploadKey
 
 PARIS = dt.timezone(dt.timedelta(hours=2))
 DAY = dt.datetime(2026, 3, 27, tzinfo=PARIS)
@@ -652,6 +653,66 @@ def test_an_older_try_cannot_record_a_mail(ledger: Ledger) -> None:
     with pytest.raises(SupersededError):
         ledger.record_notification(old, MAIL[2], MAIL[3])
     assert not ledger.notified(*MAIL)
+
+
+# -- uploads under way
+
+
+def upload_key(path: str = "big.csv", **values: Any) -> UploadKey:
+    fields = {"customer": "acme", "location": LOCATION, "size": 5_000_000_000, "sha256": "a" * 64}
+    return UploadKey(path=path, **fields | values)
+
+
+def test_an_upload_is_continued_by_the_same_content_alone(ledger: Ledger) -> None:
+    # XX-03
+    first = fence_of(ledger)
+    ledger.unfinished.save(first, upload_key(), "one", DAY)
+    ledger.unfinished.save(first, upload_key(), "two", DAY)
+    second = fence_of(ledger, "try-2")
+    assert ledger.unfinished.state(upload_key()) == "two"
+    for other in (
+        upload_key("other.csv"),
+        upload_key(customer="other"),
+        upload_key(location="gs://bucket/other"),
+        upload_key(size=5_000_000_001),
+        upload_key(sha256="b" * 64),
+    ):
+        assert ledger.unfinished.state(other) is None
+        ledger.unfinished.clear(second, other)
+    assert ledger.unfinished.state(upload_key()) == "two"
+    ledger.unfinished.clear(second, upload_key())
+    assert ledger.unfinished.state(upload_key()) is None
+
+
+def test_an_older_try_neither_saves_nor_clears_an_upload(ledger: Ledger) -> None:
+    # XX-03
+    orphan = fence_of(ledger)
+    newest = fence_of(ledger, "try-2")
+    ledger.unfinished.save(newest, upload_key(), "newest", DAY)
+    with pytest.raises(SupersededError):
+        ledger.unfinished.save(orphan, upload_key(), "orphan", DAY)
+    with pytest.raises(SupersededError):
+        ledger.unfinished.clear(orphan, upload_key())
+    assert ledger.unfinished.state(upload_key()) == "newest"
+
+
+def test_what_no_try_will_continue_is_old_or_delivered(ledger: Ledger) -> None:
+    fence = fence_of(ledger)
+    later = DAY + KEPT
+    for key in (upload_key("young.csv"), upload_key("taken.csv"), upload_key("missing.png")):
+        ledger.unfinished.save(fence, key, "state", DAY)
+    ledger.unfinished.save(fence, upload_key("old.csv"), "old", DAY - dt.timedelta(seconds=1))
+    ledger.unfinished.save(fence, upload_key("old.csv", location="gs://b/"), "elsewhere", DAY - KEPT)
+    ledger.unfinished.save(fence, upload_key("old.csv", customer="other"), "theirs", DAY - KEPT)
+    missing = data_file("missing.png", state=FileState.MISSING, sha256=None)
+    ledger.record_files(fence, [data_file("taken.csv", sha256="c" * 64), missing])
+    found = ledger.unfinished.abandoned("acme", LOCATION, later)
+    assert [(one.key, one.state, one.run_id) for one in found] == [
+        (upload_key("old.csv"), "old", "run-1"),
+        (upload_key("taken.csv"), "state", "run-1"),
+    ]
+    ledger.unfinished.save(fence_of(ledger, "try-2"), upload_key("old.csv"), "taken up", later)
+    assert [one.key.path for one in ledger.unfinished.abandoned("acme", LOCATION, later)] == ["taken.csv"]
 
 
 # -- schema

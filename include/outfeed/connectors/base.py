@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from pathlib import PurePosixPath
 from types import TracebackType
-from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Self
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal, Protocol, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -190,6 +190,29 @@ class Capabilities:
     temporary: bool = False
 
 
+class UnfinishedUpload(Protocol):
+    """What a later try, on any worker, must know to continue the upload of one file with one content.
+
+    The state is a short text that the connector alone makes and understands: JSON with a version in it, and
+    no secret in the clear. One that it can't use (of another version, of another place, of an upload that is
+    gone or holds other bytes) is discarded with a line in the log, and the file begins anew: it never fails a
+    delivery. Whoever gives the object clears it when the file is delivered.
+    """
+
+    def load(self) -> str | None:
+        """What the last try saved, or None."""
+
+    def save(self, state: str) -> None:
+        """Keeps a state until it is cleared; about once per 64 MiB or ten seconds, not for each block.
+
+        Raises:
+            SupersededError: a newer try has begun; this one must stop.
+        """
+
+    def clear(self) -> None:
+        """Forgets the state; raises as `save` does."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Outgoing:
     """One file to deliver.
@@ -199,6 +222,7 @@ class Outgoing:
         open: gives a fresh readable stream of the whole content at each call; may raise FileNotFoundError.
         size: bytes, when known; a stream that ends early or late is then an error.
         sha256: hex digest, when known; a stream with another digest is then an error.
+        unfinished: by what a later try continues this upload; None if it need not. Its size is then known.
     """
 
     path: str
@@ -206,6 +230,7 @@ class Outgoing:
     size: int | None = None
     sha256: str | None = None
     content_type: str = "application/octet-stream"
+    unfinished: UnfinishedUpload | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -345,6 +370,13 @@ class Connector(ABC):
         Pulls from `files` lazily, so that memory does not grow with their number. A fault of one file
         (gone from its source, conflict, refused name) is an `Undelivered`; a fault of the destination as
         a whole (connection lost, login refused, disk full) raises.
+        """
+
+    def abandon(self, path: str, state: str) -> None:  # noqa: B027 - most leave nothing outside their folder
+        """Removes what an upload left that no try will continue, as far as we may (see `UnfinishedUpload`).
+
+        Raises:
+            TransientError: the destination can't be reached; a later delivery tries again.
         """
 
     @abstractmethod

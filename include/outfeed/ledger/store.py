@@ -32,6 +32,7 @@ from outfeed.ledger.records import (
     RunRecord,
     RunState,
 )
+from outfeed.ledger.unfinished import UnfinishedUploads
 
 #: Names in one IN clause; SQLite and PostgreSQL both allow many more.
 _BATCH = 500
@@ -57,6 +58,8 @@ class Ledger:
         self._database = Database(url)
         #: Temporary links and their use.
         self.links = Links(self._database, self._fenced)
+        #: Uploads of large files that a later try can continue.
+        self.unfinished = UnfinishedUploads(self._database, self._fenced)
 
     def migrate(self) -> None:
         """Creates or upgrades the tables; does nothing, quickly, when they are up to date."""

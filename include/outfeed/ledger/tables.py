@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 #: The newest version in `migrations/versions`.
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 VERSION_TABLE = "outfeed_schema_version"
 
 
@@ -175,6 +175,21 @@ files = Table(
         sqlite_where=text("state = 'missing'"),
         postgresql_where=text("state = 'missing'"),
     ),
+)
+
+#: Large files under way, by their content: what a later try needs to continue, in the connector's words.
+unfinished_uploads = Table(
+    "unfinished_uploads",
+    metadata,
+    _required("customer", String),
+    _required("location", String),
+    _required("path", String),
+    _required("size", BigInteger),
+    _required("sha256", String),
+    _required("state", Text),
+    _required("run_id", String),
+    _required("updated_at", UtcDateTime),
+    PrimaryKeyConstraint("customer", "location", "path", "size", "sha256"),
 )
 
 deliveries = Table(

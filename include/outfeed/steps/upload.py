@@ -27,6 +27,7 @@ from outfeed.errors import (
 from outfeed.formats.compression import Compression
 from outfeed.ledger.records import FileKind, FileRecord, FileState, RunState
 from outfeed.ledger.store import now
+from outfeed.ledger.unfinished import UploadKey
 from outfeed.manifest import DeliveredData
 from outfeed.plan import Part, Reason
 from outfeed.steps.context import ProgressReport, RunContext
@@ -37,6 +38,7 @@ from outfeed.steps.preflight import note_key, require_preflight
 from outfeed.steps.receipt import write_receipt
 from outfeed.steps.sealing import is_known, sealed_package
 from outfeed.steps.sidecars import deliver_sidecars
+from outfeed.steps.unfinished import TrackedUpload, end_abandoned, tracked_upload
 
 log = logging.getLogger(__name__)
 
@@ -172,6 +174,7 @@ class Shipment:
     def deliver(self, images: Any | None) -> dict[str, Any]:
         """See `upload`."""
         plan = self.run.plan
+        end_abandoned(self.run.ledger, self.file_log.fence, self.connector, self.options.location())
         wanted = [part for part in plan.parts if self.options.receives(part.subject)]
         packages = {part.key: self.run.staging.result("package", part.key) for part in wanted}
         ready = [(part, packaged) for part in wanted if (packaged := packages[part.key]) is not None]
@@ -297,7 +300,18 @@ class Shipment:
             size=file.packaged["bytes"],
             sha256=file.packaged["sha256"],
             content_type=_ENCRYPTED if "sealed" in file.packaged else file.part.content_type,
+            unfinished=self._unfinished(file),
         )
+
+    def _unfinished(self, file: _DataFile) -> TrackedUpload | None:
+        key = UploadKey(
+            customer=self.run.plan.customer,
+            location=self.options.location(),
+            path=file.path,
+            size=file.packaged["bytes"],
+            sha256=file.packaged["sha256"],
+        )
+        return tracked_upload(self.run.ledger, self.file_log.fence, key)
 
     def _record(self, file: _DataFile, result: Delivered) -> None:
         record = FileRecord(
@@ -319,6 +333,8 @@ class Shipment:
             **file.packaged.get("sealed", {}),
         )
         self.file_log.add(record)
+        if (unfinished := self._unfinished(file)) is not None:
+            unfinished.clear()
         self.data.append(self._delivered(file.part, file.packaged, record, unchanged=False))
 
     @staticmethod

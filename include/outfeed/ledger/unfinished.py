@@ -1,0 +1,108 @@
+"""Uploads of large files that have not ended, so that a later try continues them (XX-03)."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, exists, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from outfeed.ledger.database import Database
+from outfeed.ledger.records import Fence, FileState
+from outfeed.ledger.tables import files, unfinished_uploads
+
+#: What no try has touched for so long is given up; stores remove unfinished uploads after as long by custom.
+KEPT = dt.timedelta(days=7)
+
+_KEY = ("customer", "location", "path", "size", "sha256")
+
+
+@dataclasses.dataclass(frozen=True)
+class UploadKey:
+    """One content under way to one path: other content never continues it."""
+
+    customer: str
+    location: str
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class UnfinishedRecord:
+    """An upload that has begun, and what its connector needs to continue or to end it."""
+
+    key: UploadKey
+    state: str
+    run_id: str
+    updated_at: dt.datetime
+
+
+class UnfinishedUploads:
+    """What the ledger knows of uploads under way. Every method is one transaction.
+
+    Args:
+        fenced: gives a transaction of the newest try of a piece of work, or raises SupersededError.
+    """
+
+    def __init__(
+        self, database: Database, fenced: Callable[[Fence], AbstractContextManager[Connection]]
+    ) -> None:
+        self._database = database
+        self._fenced = fenced
+
+    def state(self, key: UploadKey) -> str | None:
+        """What the last try saved of an upload, or None."""
+        with self._database.read() as connection:
+            return connection.scalar(select(unfinished_uploads.c.state).where(*_same(key)))
+
+    def save(self, fence: Fence, key: UploadKey, state: str, now: dt.datetime) -> None:
+        """Keeps the state of an upload of the newest try."""
+        values = {"state": state, "run_id": fence.run_id, "updated_at": now}
+        insert = self._insert().values(**dataclasses.asdict(key), **values)
+        with self._fenced(fence) as connection:
+            connection.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=values))
+
+    def clear(self, fence: Fence, key: UploadKey) -> None:
+        """Forgets an upload that has ended; the newest try may."""
+        with self._fenced(fence) as connection:
+            connection.execute(unfinished_uploads.delete().where(*_same(key)))
+
+    def abandoned(self, customer: str, location: str, now: dt.datetime) -> list[UnfinishedRecord]:
+        """Uploads to a place that no try will continue: untouched for a week, or their name is delivered."""
+        c, f = unfinished_uploads.c, files.c
+        delivered = exists().where(
+            f.customer == c.customer,
+            f.location == c.location,
+            f.path == c.path,
+            f.state == FileState.DELIVERED,
+        )
+        wanted = (
+            select(unfinished_uploads)
+            .where(c.customer == customer, c.location == location, or_(c.updated_at < now - KEPT, delivered))
+            .order_by(c.path, c.sha256)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(wanted).all()
+        return [
+            UnfinishedRecord(
+                UploadKey(**{name: row._mapping[name] for name in _KEY}),
+                row.state,
+                row.run_id,
+                row.updated_at,
+            )
+            for row in rows
+        ]
+
+    def _insert(self) -> sqlite.Insert | postgresql.Insert:
+        build: Any = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        insert: sqlite.Insert | postgresql.Insert = build(unfinished_uploads)
+        return insert
+
+
+def _same(key: UploadKey) -> list[ColumnElement[bool]]:
+    return [unfinished_uploads.c[name] == value for name, value in dataclasses.asdict(key).items()]
