@@ -109,6 +109,7 @@ class TcpProxy:
         port: where it listens.
         connections: how many it has let in.
         limit: how many it lets in at all; further ones are reset at once.
+        client_bytes: how many clients have sent.
     """
 
     def __init__(self, target: int, delay: float) -> None:
@@ -117,6 +118,7 @@ class TcpProxy:
         self.port = 0
         self.connections = 0
         self.limit: int | None = None
+        self.client_bytes = 0
         self.silent = False
         self.halves: set[_Half] = set()
         self._remaining: int | None = None
@@ -126,12 +128,18 @@ class TcpProxy:
         """Aborts all connections once clients have sent so many more bytes; later ones work again."""
         self._remaining = client_bytes
 
+    def cut(self) -> None:
+        """Aborts all connections that are open now; later ones work again."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.abort_all)
+
     def black_hole(self, on: bool = True) -> None:
         """From now on nothing comes through, but no connection ends."""
         self.silent = on
 
     def let_through(self, count: int) -> bool:
         """Counts what clients send; False exactly once, when the cut is due."""
+        self.client_bytes += count
         if self._remaining is None:
             return True
         self._remaining -= count
@@ -141,7 +149,7 @@ class TcpProxy:
         return False
 
     def abort_all(self) -> None:
-        """Resets all connections that are open now."""
+        """`cut`, from within the proxy's own loop."""
         for half in list(self.halves):
             half.abort()
 
