@@ -11,14 +11,7 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from outfeed.config.problems import did_you_mean
@@ -43,6 +36,19 @@ def _duration(value: object) -> object:
     if isinstance(value, str) and value[:-1].isdigit() and value[-1] in units:
         return dt.timedelta(**{units[value[-1]]: int(value[:-1])})
     return value
+
+
+def _known_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (LookupError, ValueError, OSError):
+        hint = did_you_mean(value, available_timezones(), otherwise="write it like Europe/Paris")
+        raise ValueError(f"{value!r} is no IANA time zone ({hint})") from None
+    return value
+
+
+#: The name of an IANA time zone that this machine knows.
+ZoneName = Annotated[str, AfterValidator(_known_zone)]
 
 
 def five_fields(cron: str) -> str:
@@ -118,7 +124,7 @@ class CustomerConfig(Model):
         "export has validated (DX-005, DX-089).",
     )
     description: str = Field(default="", description="Shown in the Airflow UI.")
-    time_zone: str = Field(default="UTC", description="IANA zone in which the customer's days begin.")
+    time_zone: ZoneName = Field(default="UTC", description="IANA zone in which the customer's days begin.")
     start_date: dt.date | None = Field(
         default=None,
         description="First local day that is exported. Without it, a live customer starts with the last "
@@ -136,16 +142,6 @@ class CustomerConfig(Model):
     empty_window: Literal["file", "none"] = Field(
         default="file", description="A window without data delivers an empty file, or no data file at all."
     )
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (LookupError, ValueError, OSError):
-            hint = did_you_mean(value, available_timezones(), otherwise="write it like Europe/Paris")
-            raise ValueError(f"{value!r} is no IANA time zone ({hint})") from None
-        return value
 
     @model_validator(mode="after")
     def _distinct_destinations(self) -> Self:

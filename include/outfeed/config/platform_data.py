@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from outfeed.config.catalogue import Entity, catalogue
 from outfeed.config.csv_options import CsvOptions, Switch
 from outfeed.config.file_names import FileName
-from outfeed.config.models import CustomerConfig, Duration, five_fields, problem
+from outfeed.config.models import CustomerConfig, Duration, ZoneName, five_fields, problem
 from outfeed.config.problems import did_you_mean
 from outfeed.config.schedule import Schedule, schedule_name
 from outfeed.connectors.base import NameList
@@ -40,7 +40,7 @@ class PlatformDataConfig(CsvOptions, CustomerConfig):
         default=False,
         description="Whole days before the run's day, instead of days back from the run's hour (VI-022).",
     )
-    data_delta_time_zone: str = Field(
+    data_delta_time_zone: ZoneName = Field(
         default="UTC", description="IANA zone of data_delta_midnight_to_midnight's midnights (VI-025)."
     )
     delta_late_days: int = Field(
@@ -88,16 +88,6 @@ class PlatformDataConfig(CsvOptions, CustomerConfig):
                     five_fields(cron)
                 except ValueError as error:
                     raise problem(str(error), name) from None
-        return value
-
-    @field_validator("data_delta_time_zone")
-    @classmethod
-    def _known_delta_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (LookupError, ValueError, OSError):
-            hint = did_you_mean(value, available_timezones(), otherwise="write it like Europe/Oslo")
-            raise ValueError(f"{value!r} is no IANA time zone ({hint})") from None
         return value
 
     @field_validator("file_name", "delta_file_name")
