@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from outfeed.errors import Action, TerminalError
 from outfeed.sources.engine import Engine
@@ -15,6 +15,8 @@ from outfeed.sources.tables import TableEngine
 
 if TYPE_CHECKING:
     from outfeed.connectors.base import Credentials
+
+T = TypeVar("T")
 
 ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (PostgresqlEngine, SqliteEngine)}
 
@@ -33,14 +35,7 @@ def open_engine(url: str, credentials: Credentials, max_parallel: int) -> Engine
     Raises:
         TerminalError: for a scheme that no engine has.
     """
-    scheme = url.partition(":")[0].partition("+")[0]
-    if scheme not in ENGINES:
-        raise TerminalError(
-            f"no source can read a {scheme!r} database",
-            action=Action.OPERATOR,
-            remedy=f"use a connection to one of: {', '.join(ENGINES)}",
-        )
-    return ENGINES[scheme](url, credentials, max_parallel)
+    return _known(ENGINES, url, "a")(url, credentials, max_parallel)
 
 
 def open_table_engine(url: str, credentials: Credentials, max_parallel: int) -> TableEngine:
@@ -49,11 +44,16 @@ def open_table_engine(url: str, credentials: Credentials, max_parallel: int) -> 
     Raises:
         TerminalError: for a scheme that no such engine has.
     """
+    return _known(TABLE_ENGINES, url, "tables of a")(url, credentials, max_parallel)
+
+
+def _known(engines: Mapping[str, T], url: str, what: str) -> T:
+    """The engine of the scheme of a URL."""
     scheme = url.partition(":")[0].partition("+")[0]
-    if scheme not in TABLE_ENGINES:
+    if scheme not in engines:
         raise TerminalError(
-            f"no source can read tables of a {scheme!r} database",
+            f"no source can read {what} {scheme!r} database",
             action=Action.OPERATOR,
-            remedy=f"use a connection to one of: {', '.join(TABLE_ENGINES)}",
+            remedy=f"use a connection to one of: {', '.join(engines)}",
         )
-    return TABLE_ENGINES[scheme](url, credentials, max_parallel)
+    return engines[scheme]

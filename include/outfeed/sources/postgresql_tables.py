@@ -96,7 +96,6 @@ class PostgresqlTables(TableSnapshot):
         self._engine = engine
         self._connections: list[Connection] = []
         self._runner = asyncio.Runner()
-        self._split = False
 
     @classmethod
     @contextmanager

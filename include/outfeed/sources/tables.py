@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from outfeed.formats.columns import Column, Kind
@@ -99,16 +99,13 @@ class TableEngine(ABC):
     """An engine that can read tables."""
 
     @abstractmethod
-    @contextmanager
-    def tables(self) -> Iterator[TableSnapshot]:
+    def tables(self) -> AbstractContextManager[TableSnapshot]:
         """Connects and gives one state for all tables; nothing is left open afterwards.
 
         Raises:
             TransientError: the database can't be reached.
             TerminalError: it refuses the login, or does not exist.
         """
-        raise NotImplementedError
-        yield
 
 
 def quoted(identifier: str) -> str:
