@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
+from outfeed.connectors.base import Delivered, DestinationOptions
 from outfeed.ledger import Ledger
-from outfeed.ledger.records import Fence, FileRecord
+from outfeed.ledger.records import Fence, FileKind, FileRecord, FileState
+from outfeed.plan import Plan
 
 _BATCH = 200
 _SECONDS = 2.0
@@ -46,3 +48,24 @@ class FileLog:
             self._ledger.record_files(self.fence, self._waiting)
             self._waiting = []
         self._flushed = time.monotonic()
+
+
+def own_file(
+    plan: Plan, options: DestinationOptions, kind: FileKind, result: Delivered, part: str | None = None
+) -> FileRecord:
+    """The record of a delivered file that tells of others: it is written once and has no revision."""
+    return FileRecord(
+        customer=plan.customer,
+        location=options.location(),
+        path=result.path,
+        logical_path=result.path,
+        revision=1,
+        kind=kind,
+        state=FileState.DELIVERED,
+        run_id=plan.run_id,
+        destination=options.name,
+        part=part,
+        bytes=result.bytes,
+        sha256=result.sha256,
+        verified=result.verified,
+    )

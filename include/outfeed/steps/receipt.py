@@ -27,7 +27,7 @@ from outfeed.manifest import (
 )
 from outfeed.plan import Plan, Reason
 from outfeed.steps.context import RunContext
-from outfeed.steps.file_log import FileLog
+from outfeed.steps.file_log import FileLog, own_file
 
 log = logging.getLogger(__name__)
 
@@ -252,19 +252,4 @@ class _Delivery:
         for result in self.connector.deliver([outgoing]):
             if not isinstance(result, Delivered):
                 raise result.error
-            self.file_log.add(
-                FileRecord(
-                    customer=self.run.plan.customer,
-                    location=self.options.location(),
-                    path=path,
-                    logical_path=path,
-                    revision=1,
-                    kind=kind,
-                    state=FileState.DELIVERED,
-                    run_id=self.run.plan.run_id,
-                    destination=self.options.name,
-                    bytes=result.bytes,
-                    sha256=result.sha256,
-                    verified=result.verified,
-                )
-            )
+            self.file_log.add(own_file(self.run.plan, self.options, kind, result))

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from outfeed.connectors.base import Connector, Delivered, DestinationOptions, Outgoing
-from outfeed.ledger.records import FileKind, FileRecord, FileState
+from outfeed.ledger.records import FileKind
 from outfeed.manifest import DeliveredData
 from outfeed.steps.context import RunContext
-from outfeed.steps.file_log import FileLog
+from outfeed.steps.file_log import FileLog, own_file
 
 SUFFIX = ".md5"
 
@@ -47,24 +47,8 @@ def deliver_sidecars(
     for result in connector.deliver(_outgoing(missing)):
         if not isinstance(result, Delivered):
             raise result.error
-        item = missing[result.path]
-        file_log.add(
-            FileRecord(
-                customer=run.plan.customer,
-                location=options.location(),
-                path=result.path,
-                logical_path=result.path,
-                revision=1,
-                kind=FileKind.SIDECAR,
-                state=FileState.DELIVERED,
-                run_id=run.plan.run_id,
-                destination=options.name,
-                part=item.part,
-                bytes=result.bytes,
-                sha256=result.sha256,
-                verified=result.verified,
-            )
-        )
+        part = missing[result.path].part
+        file_log.add(own_file(run.plan, options, FileKind.SIDECAR, result, part))
     file_log.flush()
 
 
