@@ -82,7 +82,7 @@ def manifest_bytes(
         schema: id and sha256 of the JSON Schema that every row obeys; None for tables.
         atomicity: how files become visible at this destination.
     """
-    config = plan.customer_config()
+    config = plan.customer_config
     ordered = sorted(data, key=lambda item: item.record.path)
     files = [_file_entry(item, _SUBJECTS[config.subject][0]) for item in ordered]
     document: dict[str, Any] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 
 import orjson
@@ -122,8 +123,13 @@ class Plan(Frozen):
         """The run's window."""
         return Window(self.start, self.end)
 
+    @cached_property
     def customer_config(self) -> CustomerConfig:
-        """The configuration as it was when the run was planned."""
+        """The configuration as it was when the run was planned.
+
+        Raises:
+            ConfigError: it is of a kind that this version does not know.
+        """
         model = config_model(self.config)
         if model is None:
             raise ConfigError(f"the plan names the unknown configuration type {self.config.get('type')!r}")
@@ -131,7 +137,7 @@ class Plan(Frozen):
 
     def destination(self, name: str) -> DestinationModel:
         """The options of one of the run's destinations."""
-        return next(d for d in self.customer_config().destinations if d.name == name)
+        return next(d for d in self.customer_config.destinations if d.name == name)
 
     def group(self, index: int) -> tuple[Part, ...]:
         """The parts of one mapped task."""

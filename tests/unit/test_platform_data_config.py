@@ -286,5 +286,5 @@ def test_a_config_survives_the_plan(tmp_path: Any) -> None:
     )
     again = type(plan).model_validate_json(plan.to_json())
     assert again == plan
-    assert again.customer_config() == config
+    assert again.customer_config == config
     assert [part.extension for part in plan.parts] == [".csv.gz"] * 3

@@ -48,7 +48,7 @@ def notify(run: RunContext, send: Callable[[Message], None]) -> dict[str, Any]:
     state = RunState.COMPLETE if outcome.complete else RunState.FAILED
     run.ledger.finish_run(run.plan.customer, run.plan.run_id, state, summary)
 
-    notified = run.plan.customer_config().notify
+    notified = run.plan.customer_config.notify
     sent, failed = 0, []
     told = _told_by_link(run, outcome)
     for address, for_customer in [(a, True) for a in notified.customer if a not in told] + [

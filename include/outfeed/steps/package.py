@@ -47,8 +47,7 @@ def _seal(run: RunContext, part: Part, packaged: dict[str, Any]) -> None:
 
     What fails here fails there again, and there it fails only the destination whose key it is.
     """
-    for name in run.plan.destinations:
-        options = run.plan.destination(name)
+    for options in map(run.plan.destination, run.plan.destinations):
         if options.encryption is None or not options.receives(part.subject):
             continue
         logical = part.data_path(options.filename_style)
@@ -59,7 +58,7 @@ def _seal(run: RunContext, part: Part, packaged: dict[str, Any]) -> None:
         try:
             sealed_package(run, options, part, packaged)
         except OutfeedError as error:
-            log.warning("part %s is not encrypted for %s yet: %s", part.key, name, error)
+            log.warning("part %s is not encrypted for %s yet: %s", part.key, options.name, error)
 
 
 def _package(run: RunContext, part: Part, validated: dict[str, Any]) -> dict[str, Any]:

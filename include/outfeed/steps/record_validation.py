@@ -84,7 +84,7 @@ class RecordValidation:
                 action=Action.OPERATOR,
                 remedy="clear the run from the task 'plan' on; if it happens again, check the storage",
             )
-        limit = _exceeded(self._run.plan.customer_config().validation, check)
+        limit = _exceeded(self._run.plan.customer_config.validation, check)
         if limit:
             reasons = ", ".join(f"{reason} ({count})" for reason, count in list(check.reasons.items())[:3])
             raise TerminalError(

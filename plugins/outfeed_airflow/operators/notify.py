@@ -34,7 +34,7 @@ class NotifyOperator(StepOperator):
         """See the base class."""
         from outfeed.steps.notify import notify
 
-        conn_id = run.plan.customer_config().notify.connection
+        conn_id = run.plan.customer_config.notify.connection
         return notify(run, lambda message: send_mail(conn_id, message))
 
     def _tell_unplanned(self, run_id: str) -> None:

@@ -40,7 +40,7 @@ class ValidateOperator(GroupOperator):
         """See the base class."""
         from outfeed.steps.validate import validate
 
-        images = resolve.images_root(run.plan.customer_config())
+        images = resolve.images_root(run.plan.customer_config)
         return validate(run, self.group["index"], _source(run), images)
 
 
@@ -55,4 +55,4 @@ class PackageOperator(GroupOperator):
 
 
 def _source(run: RunContext) -> Any:
-    return resolve.open_source(run.plan.customer_config(), run.plan.parts[0].dataset)
+    return resolve.open_source(run.plan.customer_config, run.plan.parts[0].dataset)

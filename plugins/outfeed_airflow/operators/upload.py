@@ -34,7 +34,7 @@ class UploadOperator(StepOperator):
 
         if self.destination not in run.plan.destinations:
             raise AirflowSkipException(f"this run does not deliver to {self.destination!r}")
-        config = run.plan.customer_config()
+        config = run.plan.customer_config
         mail = config.notify.connection
         return upload(
             run,
