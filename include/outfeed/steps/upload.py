@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import logging
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, BinaryIO
 
 from outfeed.connectors import open_connector
@@ -251,8 +252,8 @@ class Shipment:
         if is_known(latest, packaged):
             if not self._is_there(latest):
                 return self._revised(part, packaged, latest.revision, latest.supersedes)
-            announced = {delivery.run_id for delivery in self._receipts()}
-            self.data.append(self._delivered(part, packaged, latest, unchanged=latest.run_id in announced))
+            unchanged = latest.run_id in self._announced
+            self.data.append(self._delivered(part, packaged, latest, unchanged=unchanged))
             return None
         return self._revised(part, packaged, latest.revision + 1, latest.path)
 
@@ -263,11 +264,14 @@ class Shipment:
             return True
         return self.run.ledger.links.offered(plan.customer, file.location, file.run_id, now())
 
-    def _receipts(self) -> list[Any]:
+    @cached_property
+    def _announced(self) -> set[str]:
+        """The runs whose receipts of this window are at the destination; this run adds its own at the end."""
         plan = self.run.plan
-        return self.run.ledger.deliveries_of_window(
+        receipts = self.run.ledger.deliveries_of_window(
             plan.customer, self.options.location(), plan.delivery, plan.start, plan.end
         )
+        return {receipt.run_id for receipt in receipts}
 
     def _revised(
         self, part: Part, packaged: dict[str, Any], revision: int, supersedes: str | None
