@@ -6,13 +6,20 @@ import contextlib
 import dataclasses
 import os
 import pwd
-import subprocess
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.servers.process import MissingServerError, as_account, binary, free_ports, running, scratch
+from tests.servers.process import (
+    binary,
+    free_ports,
+    run_as,
+    running,
+    scratch,
+    service_account,
+    until_let_in,
+)
 
 INSTALL = "apt-get install -y mariadb-server"
 
@@ -61,9 +68,11 @@ def mariadb_server() -> Iterator[MariadbServer]:
 
     Its own time zone is not UTC, so that nothing can rely on it.
     """
+    import pymysql
+
     mariadbd = binary("mariadbd", INSTALL)
     install_db = binary("mariadb-install-db", INSTALL)
-    account = _account()
+    account = service_account("mysql", INSTALL)
     (port,) = free_ports(1)
     with scratch("mariadb", root_owned=True) as folder:
         if account is not None:
@@ -82,48 +91,15 @@ def mariadb_server() -> Iterator[MariadbServer]:
         command = [mariadbd, "--no-defaults", *(f"--{name}={value}" for name, value in settings.items())]
         with running(command, port=port, log=folder / "log", account=account):
             server = MariadbServer("127.0.0.1", port)
-            _wait_until_ready(server)
+            until_let_in(partial(_let_in, server), pymysql.OperationalError)
             yield server
 
 
-def _account() -> pwd.struct_passwd | None:
-    """MariaDB refuses to run as root: then it runs as user mysql."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam("mysql")
-    except KeyError:
-        raise MissingServerError(f"there is no user mysql; install it with: {INSTALL}") from None
-
-
 def _initialise(install_db: str, folder: Path, account: pwd.struct_passwd | None) -> None:
-    done = subprocess.run(
-        [
-            *as_account(account),
-            *[install_db, "--no-defaults", f"--datadir={folder / 'data'}"],
-            *["--auth-root-authentication-method=normal", "--skip-test-db"],
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        check=False,
-    )
-    if done.returncode:
-        output = done.stdout.decode(errors="replace")
-        raise RuntimeError(f"mariadb-install-db ended with {done.returncode}:\n{output}")
+    settings = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+    run_as(account, [install_db, "--no-defaults", f"--datadir={folder / 'data'}", *settings])
 
 
-def _wait_until_ready(server: MariadbServer) -> None:
-    """The port answers a moment before the server lets anybody in."""
-    import pymysql
-
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with server.connect():
-                return
-        except pymysql.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+def _let_in(server: MariadbServer) -> None:
+    with server.connect():
+        pass

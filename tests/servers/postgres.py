@@ -7,12 +7,19 @@ import dataclasses
 import os
 import pwd
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from tests.servers.process import MissingServerError, as_account, binary, free_ports, running, scratch
+from tests.servers.process import (
+    binary,
+    free_ports,
+    run_as,
+    running,
+    scratch,
+    service_account,
+    until_let_in,
+)
 
 INSTALL = "apt-get install -y postgresql"
 
@@ -56,10 +63,12 @@ class PostgresServer:
 @contextlib.contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """A new PostgreSQL on a free port, gone with its data afterwards."""
+    import psycopg
+
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     initdb = binary("initdb", INSTALL, *folders)
     postgres = binary("postgres", INSTALL, *folders)
-    account = _account()
+    account = service_account("postgres", INSTALL)
     (port,) = free_ports(1)
     with scratch("postgres", root_owned=True) as folder:
         if account is not None:
@@ -78,53 +87,22 @@ def postgres_server() -> Iterator[PostgresServer]:
         command = [postgres, "-D", str(folder / "data"), *options]
         with running(command, port=port, log=folder / "log", account=account) as process:
             server = PostgresServer("127.0.0.1", port, "outfeed", "outfeed", "outfeed")
-            _wait_until_ready(server)
+            until_let_in(partial(_let_in, server), psycopg.OperationalError)
             server.create_database("outfeed")
             yield server
             process.send_signal(signal.SIGQUIT)
             process.wait(30)
 
 
-def _account() -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root: then it runs as user postgres."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam("postgres")
-    except KeyError:
-        raise MissingServerError(f"there is no user postgres; install it with: {INSTALL}") from None
-
-
 def _initialise(initdb: str, folder: Path, account: pwd.struct_passwd | None) -> None:
     password = folder / "password"
     password.write_text("outfeed")
-    done = subprocess.run(
-        [
-            *as_account(account),
-            *[initdb, "-D", str(folder / "data"), "-U", "outfeed", "-A", "scram-sha-256"],
-            *[f"--pwfile={password}", "-E", "UTF8", "--locale=C.UTF-8", "-N"],
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"initdb ended with {done.returncode}:\n{done.stdout.decode(errors='replace')}")
+    login = ["-U", "outfeed", "-A", "scram-sha-256", f"--pwfile={password}"]
+    settings = ["-E", "UTF8", "--locale=C.UTF-8", "-N"]
+    run_as(account, [initdb, "-D", str(folder / "data"), *login, *settings])
 
 
-def _wait_until_ready(server: PostgresServer) -> None:
-    """The port answers a moment before the server lets anybody in."""
+def _let_in(server: PostgresServer) -> None:
     import psycopg
 
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            psycopg.connect(server.url("postgres"), connect_timeout=10).close()
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
+    psycopg.connect(server.url("postgres"), connect_timeout=10).close()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 #: Root-owned down to `/`, as sshd's chroot and a server that runs as another user need it.
@@ -119,6 +119,45 @@ def as_account(account: pwd.struct_passwd | None) -> list[str]:
     if account is None:
         return [setpriv]
     return [setpriv, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+
+
+def service_account(name: str, install: str) -> pwd.struct_passwd | None:
+    """Whose process a server that refuses root must be; None if we are not root ourselves."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise MissingServerError(f"there is no user {name}; install it with: {install}") from None
+
+
+def run_as(account: pwd.struct_passwd | None, command: list[str]) -> None:
+    """Runs a command to its end; raises with its output when it fails."""
+    done = subprocess.run(
+        [*as_account(account), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        check=False,
+    )
+    if done.returncode:
+        output = done.stdout.decode(errors="replace")
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{output}")
+
+
+def until_let_in(connect: Callable[[], object], refusal: type[Exception]) -> None:
+    """Returns when a login succeeds: a port answers a moment before its server lets anybody in."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            connect()
+        except refusal:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 @contextlib.contextmanager
