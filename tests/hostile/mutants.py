@@ -78,7 +78,7 @@ MUTANTS = (
         ("sftp",),
         sftp_base.SftpBase,
         "_remove_leftovers",
-        "is_leftover(name, self._attempt, age)",
+        "self._is_dead(name, age)",
         "False",
     ),
     Mutant(
