@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,14 +18,16 @@ import pytest
 
 from outfeed.connectors import SftpOptions, open_connector
 from outfeed.connectors.base import CheckState, Credentials
+from outfeed.connectors.ftp_base import FtpBase
 from outfeed.connectors.gcs_client import translated as google_translated
 from outfeed.connectors.local import LocalConnector
 from outfeed.connectors.s3_client import translated
+from outfeed.connectors.sftp_base import SftpBase
 from outfeed.errors import SupersededError, TerminalError, TransientError
 from outfeed.ledger.records import RunState
 from outfeed.plan import Reason
 from tests.flow.world import SITE_A, World, config
-from tests.hostile.ground import Ground
+from tests.hostile.ground import FolderSite, Ground
 from tests.hostile.story import ALWAYS, Fault, Story, tell
 from tests.hostile.tcp_wire import reset
 from tests.servers.sshd import public_line
@@ -172,3 +176,49 @@ def test_a_store_that_tells_another_size_is_explained(ground: Ground, connector:
 
     assert checks["size"].state is CheckState.FAILED
     assert checks["size"].error.remedy
+
+
+@pytest.mark.parametrize(
+    ("connector", "owner", "moment", "call"),
+    [
+        ("ftp", FtpBase, "write_probe", 0),
+        ("ftp", FtpBase, "probe_looking", 0),
+        ("ftp", FtpBase, "probe_rename", 0),
+        ("sftp", SftpBase, "_make_folder", 1),
+        ("sftp", SftpBase, "_touch", 0),
+        ("sftp", SftpBase, "_renames", 0),
+    ],
+)
+def test_a_try_whose_folder_an_orphan_removes_at_once_is_tried_again(
+    ground: Ground, connector: str, owner: type, moment: str, call: int
+) -> None:
+    """It must neither end the run for good nor take the server for one that can't rename."""
+    # XX-03, XX-04
+    site = ground.site(_story(connector, connector))
+    assert isinstance(site, FolderSite)
+    original = getattr(owner, moment)
+    calls = iter(range(10))
+
+    def sweep() -> None:
+        if next(calls) == call:
+            shutil.rmtree(site.folder / ".outfeed-tmp")
+
+    def swept(*arguments: Any) -> Any:
+        sweep()
+        return original(*arguments)
+
+    async def swept_async(*arguments: Any) -> Any:
+        sweep()
+        return await original(*arguments)
+
+    replacement = swept_async if inspect.iscoroutinefunction(original) else swept
+    try:
+        with (
+            mock.patch.object(owner, moment, replacement),
+            pytest.raises(TransientError, match="removed while we were writing") as raised,
+            open_connector(site.options, site.credentials, attempt="work.2"),
+        ):
+            pass
+        assert raised.value.remedy
+    finally:
+        site.clear()

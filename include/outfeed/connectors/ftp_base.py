@@ -120,6 +120,8 @@ class FtpBase(RemoteBase):
         try:
             session.store(self.temporary("probe"), _PROBE)
         except FtpRefusal as refusal:
+            if refusal.code >= 500 and not session.is_folder(self.temporary()):
+                raise self._swept(session) from refusal
             raise ftp_fault(
                 refusal, f"write a file in {self.temporary()}", self.location, right="upload (STOR)"
             ) from refusal
@@ -142,6 +144,8 @@ class FtpBase(RemoteBase):
         else:
             self._look_by = "NLST"
             if self.look(session, probe) is None:
+                if not session.is_folder(self.temporary()):
+                    raise self._swept(session)
                 raise TerminalError(
                     "the server shows no file that it holds: SIZE, MLST and NLST are all refused or empty",
                     where=self.location,
@@ -166,6 +170,9 @@ class FtpBase(RemoteBase):
         except FtpRefusal as refusal:
             if refusal.code < 500:
                 raise
+            if self.look(session, probe) is None:
+                # Taken for a server that can't rename, files would grow under their final names.
+                raise self._swept(session) from refusal
             self.can_rename = False
         return self.can_rename
 
@@ -268,4 +275,7 @@ class FtpBase(RemoteBase):
         """The error if our temporary folder is gone: a newer try removed it, or the customer did."""
         if session.is_folder(self.temporary()) and "alive" in session.names(self.temporary()):
             return None
+        return self._swept(session)
+
+    def _swept(self, session: FtpSession) -> OutfeedError:
         return self._removed(session.names(self.path(TEMPORARY_FOLDER)), self.location)

@@ -67,7 +67,13 @@ class SftpBase(RemoteBase):
     async def make_temporary(self, session: SshSession) -> None:
         """Makes this try's temporary folder."""
         await self._make_folder(session, TEMPORARY_FOLDER)
-        await self._make_folder(session, f"{TEMPORARY_FOLDER}/{self._own}")
+        try:
+            await self._make_folder(session, f"{TEMPORARY_FOLDER}/{self._own}")
+        except OutfeedError as error:
+            if await self.attributes(session, self.path(TEMPORARY_FOLDER)) is not None:
+                raise
+            # Another try that ended has removed the folder of all tries in between.
+            raise self._removed((), session.location) from error
 
     async def probe_rename(self, session: SshSession) -> Literal["refuses", "overwrites", "none"]:
         """Whether the server can rename, and whether it does so onto a name that exists."""
@@ -76,7 +82,12 @@ class SftpBase(RemoteBase):
             await asyncio.gather(self._touch(session, first), self._touch(session, second))
             if await self._renames(session, first, second):
                 return "overwrites"
-            return "refuses" if await self._renames(session, first, third) else "none"
+            if await self._renames(session, first, third):
+                return "refuses"
+            if await self.attributes(session, first) is None:
+                # Taken for a server that can't rename, files would grow under their final names.
+                raise await self.fenced(session)
+            return "none"
         finally:
             await self.remove(session, first, second, third)
 
