@@ -3,13 +3,9 @@
 A run's overhead is the time from its start to its end, as Airflow's REST API tells them, less the work on
 its longest chain of steps:
 
-    work     = max over groups (extract + validate + package) + max over destinations (upload) + notify
     overhead = (end of run - start of run) - work
 
-Each term is the time between begin and end of the step's attempt in the ledger: what the library did,
-without process start, imports, scheduling and the reading of the plan. The plan's own work counts as
-overhead. The overhead lies partly inside the chain's tasks (their durations in Airflow, less the work) and
-partly between them.
+`benchmarks/airflow_runs.py` says what counts as work.
 
 The peer is what most people write first: one mapped task per site. Its tasks do nothing, so all of its run
 is overhead. Both run in turns in the same Airflow.
@@ -17,15 +13,13 @@ is overhead. Both run in turns in the same Airflow.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from benchmarks.airflow_runs import overhead, run_seconds, wait_until
 from benchmarks.report import Report, Row, arguments, emit, environment, ratios, row
 from outfeed.demo_data import demo_sites, generate
 from outfeed.ledger import Ledger
@@ -66,21 +60,6 @@ airflow:
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Overhead:
-    """Seconds of one of our runs."""
-
-    wall: float
-    work: float
-    chain: float
-    tasks: int
-
-    @property
-    def total(self) -> float:
-        """The overhead."""
-        return self.wall - self.work
-
-
 def measure(home: Path, sites: int, rounds: int) -> list[Row]:
     """All rows."""
     port, _ = free_ports(2)
@@ -97,17 +76,17 @@ def measure(home: Path, sites: int, rounds: int) -> list[Row]:
     airflow.start()
     try:
         rest = airflow.rest()
-        _wait(lambda: {_CUSTOMER, _NAIVE} <= rest.dag_ids(), "both DAGs")
+        wait_until(lambda: {_CUSTOMER, _NAIVE} <= rest.dag_ids(), "both DAGs")
         ledger = Ledger(f"sqlite:///{home / 'ledger.db'}")
         # The test export validates the destination, and warms both sides up.
         test = {"reason": "test", **_window(today - dt.timedelta(days=rounds + 1))}
-        first = _overhead(rest, ledger, _run(rest, _CUSTOMER, test))
+        first = overhead(rest, ledger, _CUSTOMER, _run(rest, _CUSTOMER, test))
         _run(rest, _NAIVE, {})
         ours, naive = [], []
         for number in range(rounds):
             conf = _window(today - dt.timedelta(days=rounds - number))
-            ours.append(_overhead(rest, ledger, _run(rest, _CUSTOMER, conf)))
-            naive.append(_seconds(rest.run(_NAIVE, _run(rest, _NAIVE, {}))))
+            ours.append(overhead(rest, ledger, _CUSTOMER, _run(rest, _CUSTOMER, conf)))
+            naive.append(run_seconds(rest.run(_NAIVE, _run(rest, _NAIVE, {}))))
     finally:
         airflow.stop()
     totals = [one.total for one in ours]
@@ -146,56 +125,6 @@ def _run(rest: AirflowRest, dag_id: str, conf: Mapping[str, str]) -> str:
     return run_id
 
 
-def _overhead(rest: AirflowRest, ledger: Ledger, run_id: str) -> Overhead:
-    steps: dict[tuple[str, str], float] = {}
-    for attempt in ledger.attempts(_CUSTOMER, run_id):
-        if attempt.ended_at is None:
-            raise RuntimeError(f"{attempt.step} {attempt.target} of {run_id} has no end")
-        steps[attempt.step, attempt.target] = (attempt.ended_at - attempt.started_at).total_seconds()
-    tasks = _task_seconds(rest, run_id)
-    mapped = [name for name in steps if name[0] == "extract"]
-    group = max((target for _, target in mapped), key=lambda target: _chain(steps, target))
-    upload = max(seconds for (step, _), seconds in steps.items() if step == "upload")
-    index = int(group.removeprefix("group-"))
-    return Overhead(
-        wall=_seconds(rest.run(_CUSTOMER, run_id)),
-        work=_chain(steps, group) + upload + steps["notify", "run"],
-        chain=sum(
-            tasks[name]
-            for name in [("plan", -1), *((f"parts.{step}", index) for step in _GROUP_STEPS), ("notify", -1)]
-        )
-        + max(seconds for (name, _), seconds in tasks.items() if name.startswith("upload.")),
-        tasks=len(tasks),
-    )
-
-
-_GROUP_STEPS = ("extract", "validate", "package")
-
-
-def _chain(steps: Mapping[tuple[str, str], float], group: str) -> float:
-    return sum(steps[step, group] for step in _GROUP_STEPS)
-
-
-def _task_seconds(rest: AirflowRest, run_id: str) -> dict[tuple[str, int], float]:
-    found = rest.request(
-        "GET", f"/dags/{_CUSTOMER}/dagRuns/{run_id.replace('+', '%2B')}/taskInstances?limit=1000"
-    )
-    return {(task["task_id"], task["map_index"]): task["duration"] for task in found["task_instances"]}
-
-
-def _seconds(run: Mapping[str, Any]) -> float:
-    start, end = (dt.datetime.fromisoformat(run[name]) for name in ("start_date", "end_date"))
-    return (end - start).total_seconds()
-
-
-def _wait(condition: Callable[[], bool], what: str, seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds:.0f} s for {what}")
-        time.sleep(0.3)
-
-
 def main() -> None:
     """Measures, and prints the report."""
     options = arguments(__doc__)
@@ -213,7 +142,7 @@ def main() -> None:
             rows=tuple(rows),
             notes=(
                 "LocalExecutor, SQLite for Airflow and the ledger, as `make up` has them. How overhead and "
-                "work are told apart stands at the top of `benchmarks/run_overhead.py`.",
+                "work are told apart stands at the top of `benchmarks/airflow_runs.py`.",
                 "How many tasks a run has depends on what earlier runs weighed; a first run has most.",
             ),
         )
