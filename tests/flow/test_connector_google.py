@@ -14,7 +14,7 @@ from outfeed.connectors import open_connector
 from outfeed.connectors.base import CheckState, Credentials, OurSide
 from outfeed.connectors.google_objects import GoogleObjects
 from outfeed.connectors.google_signature import HmacKey, signed_headers
-from outfeed.connectors.s3_objects import PART_SIZE
+from outfeed.connectors.s3_parts import PART_SIZE
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
 from tests.conformance.places import GooglePlace, content, failure, outgoing
 from tests.servers.google_xml import GoogleXml

@@ -21,7 +21,7 @@ import pytest
 
 from outfeed.connectors.base import CheckState, Credentials, Delivered, Outgoing
 from outfeed.connectors.s3_direct import Answer, DirectPuts
-from outfeed.connectors.s3_objects import PART_SIZE, part_size
+from outfeed.connectors.s3_parts import PART_SIZE, part_size
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
 from tests.conformance.places import GeneratedStream, S3Place, content, failure, outgoing, stream
 from tests.servers.s3 import S3Server

@@ -72,6 +72,9 @@ class Objects(Protocol):
     def put_parts(self, file: Outgoing, first: bytes, reader: SourceReader, size: int) -> Created | None:
         """Creates an object from its first part and the rest of its source; returns as `put` does."""
 
+    def abandon(self, path: str, state: str) -> None:
+        """Removes what an upload left that no try will continue, as far as we may."""
+
     def head(self, path: str) -> dict[str, Any] | None:
         """What the store says of an object, or None."""
 
@@ -125,6 +128,10 @@ class BucketConnector(Connector):
     def deliver(self, files: Iterable[Outgoing]) -> Iterator[Delivered | Undelivered]:
         """See the base class."""
         return deliver_in_threads(files, self._deliver, self._parallel, self._stop)
+
+    def abandon(self, path: str, state: str) -> None:
+        """See the base class."""
+        self._objects.abandon(path, state)
 
     def stat(self, path: str) -> RemoteFile | None:
         """See the base class; the checksum is the hex digest of the whole, where the store reports one."""

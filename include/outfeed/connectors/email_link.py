@@ -164,6 +164,11 @@ class EmailConnector(Connector):
                     _blame_us(result.error)
                 yield result
 
+    def abandon(self, path: str, state: str) -> None:
+        """See the base class."""
+        with _our_fault():
+            self._inner.abandon(path, state)
+
     def stat(self, path: str) -> RemoteFile | None:
         """See the base class."""
         with _our_fault():

@@ -21,7 +21,7 @@ from outfeed.connectors.google_names import bucket_problem
 from outfeed.connectors.google_objects import GoogleObjects, google_origin, open_client
 from outfeed.connectors.s3_client import translated
 from outfeed.connectors.s3_direct import DirectPuts
-from outfeed.connectors.s3_objects import Prefix
+from outfeed.connectors.s3_store import Prefix
 from outfeed.connectors.transfer import SourceReader
 from outfeed.errors import TransientError
 

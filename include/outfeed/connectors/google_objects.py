@@ -118,7 +118,7 @@ class GoogleObjects(S3Objects):
         with self.faults(f"create {file.path}"):
             try:
                 self._client.put_object(
-                    **self._object(file.path), **length, Body=body, ContentType=file.content_type
+                    **self._store.object(file.path), **length, Body=body, ContentType=file.content_type
                 )
             except (BotoCoreError, ClientError) as error:
                 if body.fault is not None:

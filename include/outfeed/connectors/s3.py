@@ -20,7 +20,8 @@ from outfeed.connectors.base import (
 from outfeed.connectors.bucket import BucketConnector, folder_prefix
 from outfeed.connectors.s3_client import open_client, translated
 from outfeed.connectors.s3_direct import DirectPuts, amazon_origin
-from outfeed.connectors.s3_objects import Prefix, S3Objects
+from outfeed.connectors.s3_objects import S3Objects
+from outfeed.connectors.s3_store import Prefix
 from outfeed.connectors.transfer import SourceReader
 from outfeed.errors import TransientError
 

@@ -23,6 +23,7 @@ PERMISSIONS = {
     "UploadPart": "s3:PutObject",
     "CompleteMultipartUpload": "s3:PutObject",
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "ListParts": "s3:ListMultipartUploadParts",
     "HeadObject": "s3:GetObject",
     "GetObject": "s3:GetObject",
     "ListObjectsV2": "s3:ListBucket",
