@@ -206,26 +206,28 @@ class FtpDelivery:
             reader.drain(BLOCK_SIZE)
         found = str(existing)
         if reader.finished and existing.bytes in (None, reader.bytes) and not existing.folder:
-            digest, verified = self._digest(session, self._base.path(file.path), reader.bytes)
+            digest, verified = self._digest(session, self._base.path(file.path), existing.bytes)
             if digest == reader.sha256:
                 return Delivered(file.path, reader.bytes, digest, "identical", verified)
             found = f"sha256 {digest}"
         ours = f"{reader.bytes} bytes, sha256 {reader.sha256}" if reader.finished else f"{file.size} bytes"
         raise conflict(file.path, self._base.location, found, ours)
 
-    def _digest(self, session: FtpSession, path: str, size: int) -> tuple[str, str]:
-        """SHA-256 of a file at the server, and by what it is known."""
-        reported = session.reported_sha256(path, size) if self._base.hashes else None
+    def _digest(self, session: FtpSession, path: str, size: int | None) -> tuple[str, str]:
+        """SHA-256 of a file at the server, and by what it is known; its size where the server tells it."""
+        reported = None
+        if self._base.hashes and size is not None:
+            reported = session.reported_sha256(path, size)
         return (reported, "sha256") if reported else (self._remote_sha256(session, path, size), "read-back")
 
-    def _remote_sha256(self, session: FtpSession, path: str, size: int) -> str:
+    def _remote_sha256(self, session: FtpSession, path: str, size: int | None) -> str:
         try:
             digest, count = session.sha256(path)
         except FtpRefusal as refusal:
             doing = f"read {path} to compare it with ours"
             fault = ftp_fault(refusal, doing, self._base.location, right="read files (RETR)")
             raise (FileFault(fault) if isinstance(fault, TerminalError) else fault) from refusal
-        if count != size:
+        if size is not None and count != size:
             raise self._differs(path, f"reads back with {count} bytes, not {size}")
         return digest
 

@@ -240,10 +240,8 @@ def _fault(error: OSError, path: Path, doing: str) -> OutfeedError:
         return TerminalError(
             "the disk or its quota is full", where=str(path), remedy="free space, then clear the task"
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        remedy = (
-            "give the worker's user the right to create files there; the file system must have hard links"
-        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV):
+        remedy = "let the worker's user create files there; it must be one file system, with hard links"
         return TerminalError(f"may not {doing} this path: {reason}", where=str(path), remedy=remedy)
     if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL):
         return TerminalError(

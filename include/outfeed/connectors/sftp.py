@@ -34,7 +34,7 @@ from outfeed.connectors.sftp_file import SftpDelivery
 from outfeed.connectors.sftp_preflight import preflight
 from outfeed.connectors.ssh import Server, connect, public_line
 from outfeed.connectors.ssh_pool import LoopThread, SessionPool
-from outfeed.connectors.transfer import FileFault, in_flight
+from outfeed.connectors.transfer import FileFault, in_flight, is_overlong
 from outfeed.errors import TerminalError
 from outfeed.home import home
 
@@ -305,3 +305,7 @@ class SftpConnector(Connector):
                 return await self._delivery.deliver(session, file)
         except FileFault as fault:
             return Undelivered(file.path, fault.error)
+        except TerminalError as error:
+            if not is_overlong(file.path):
+                raise
+            return Undelivered(file.path, error)

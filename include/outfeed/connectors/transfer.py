@@ -21,6 +21,9 @@ TEMPORARY_FOLDER = ".outfeed-tmp"
 #: Bytes that all files in flight of one delivery hold together.
 MEMORY = 40 << 20
 
+#: Bytes of one name that file systems take, and of a whole path that object stores take.
+_MAX_NAME, _MAX_PATH = 255, 1024
+
 #: What another work left under temporary names is removed when it has not changed for so many seconds.
 STALE_AFTER = 24 * 3600
 
@@ -243,6 +246,11 @@ def altered(what: str, where: str) -> TerminalError:
     )
 
 
+def is_overlong(path: str) -> bool:
+    """Whether many stores would refuse the path for its length: then a refusal is of this file alone."""
+    return len(path.encode()) > _MAX_PATH or any(len(part.encode()) > _MAX_NAME for part in path.split("/"))
+
+
 def guarded(file: Outgoing, deliver: Callable[[Outgoing], Delivered]) -> Delivered | Undelivered:
     """Delivers one file; turns a fault of this file alone into a result."""
     try:
@@ -253,6 +261,10 @@ def guarded(file: Outgoing, deliver: Callable[[Outgoing], Delivered]) -> Deliver
         return deliver(file)
     except FileFault as fault:
         return Undelivered(file.path, fault.error)
+    except TerminalError as error:
+        if not is_overlong(file.path):
+            raise
+        return Undelivered(file.path, error)
 
 
 def in_flight(
