@@ -15,18 +15,28 @@ class Armed:
         hits: what happened, in order.
         take_name: puts somebody else's file under a final name, given as the server calls it.
         flipped: how many bits were changed on their way so far.
+        told: sizes that a server has told of a name in this story, where it may tell another than is ours.
+        crossed: names that two tries wrote to at once, which only a server without rename lets them.
     """
 
     def __init__(self) -> None:
         self.hits: list[str] = []
         self.take_name: Callable[[str], None] = lambda name: None
         self.flipped = 0
-        self.down: Callable[[bool], None] = lambda down: None
+        self.told: dict[str, set[int]] = {}
+        self.crossed: set[str] = set()
         #: Names that were written in this try and not looked at since.
         self.fresh: set[str] = set()
         self._lock = threading.Lock()
         self._waiting: list[Fault] = []
         self._counts: list[int] = []
+
+    def begin(self) -> None:
+        """Forgets the story before."""
+        self.arm(())
+        self.flipped = 0
+        self.told.clear()
+        self.crossed.clear()
 
     def arm(self, faults: Iterable[Fault]) -> None:
         """What may happen from now on, and nothing else."""
@@ -66,6 +76,11 @@ class Armed:
             del self._waiting[number], self._counts[number]
             self._note(f"{fault.kind} after {fault.after} bytes")
             return True
+
+    def tell(self, name: str, size: int) -> None:
+        """Notes what a server says of a name."""
+        with self._lock:
+            self.told.setdefault(name, set()).add(size)
 
     def note(self, text: str) -> None:
         """Notes what happened."""

@@ -36,6 +36,7 @@ class FtpWire(Listener):
         self._sent = 0
         self._lock = threading.Lock()
         self.open: set[socket.socket] = set()
+        self._written: set[str] = set()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
             file.write(certificates.certificate + certificates.key)
@@ -54,7 +55,8 @@ class FtpWire(Listener):
         server = socket.create_connection(("127.0.0.1", self.target), timeout=20)
         self.open |= {client, server}
         try:
-            _Control(self, client, server).run()
+            with self.working():
+                _Control(self, client, server).run()
         finally:
             self.open -= {client, server}
             server.close()
@@ -68,6 +70,18 @@ class FtpWire(Listener):
                 self.gone = self.gone or fault.kind == "gone"
                 return fault
         return None
+
+    def began(self, name: str) -> None:
+        """A file of this name is written; without rename, two tries may do so at once."""
+        with self._lock:
+            if self.without_rename and name in self._written and "/.outfeed-tmp/" not in name:
+                self.armed.crossed.add(name)
+            self._written.add(name)
+
+    def removed(self, name: str) -> None:
+        """A file is gone."""
+        with self._lock:
+            self._written.discard(name)
 
     def end_all(self) -> None:
         """Resets every connection."""
@@ -160,7 +174,11 @@ class _Control:
         answer = self._heard()
         if verb == "PASV" and answer.startswith(b"227"):
             answer = self._own_port(answer)
+        if verb == "DELE" and answer.startswith(b"2"):
+            self.wire.removed(argument)
         if data is not None and answer.startswith(b"1"):
+            if verb == "STOR":
+                self.wire.began(argument)
             self._say(answer)
             answer = self._transfer(verb, *data)
         elif data is not None:
@@ -178,11 +196,14 @@ class _Control:
     def _lie(self, verb: str, argument: str, answer: bytes) -> bytes:
         """Of what was just written, a wrong size may be told, as by a server that lost a part of it."""
         armed = self.wire.armed
+        if size := re.match(rb"213 (\d+)", answer) if verb == "SIZE" else None:
+            armed.tell(argument, int(size[1]))
         if verb == "STOR" and answer.startswith(b"226"):
             armed.fresh.add(argument)
         elif verb == "SIZE" and argument in armed.fresh:
             armed.fresh.discard(argument)
             if not argument.endswith("/probe") and armed.take(verb, ("wrong size",), argument):
+                armed.tell(argument, -1)
                 return re.sub(rb"^213 (\d+)", rb"213 7\1", answer)
         return answer
 

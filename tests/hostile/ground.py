@@ -51,8 +51,8 @@ class Site:
         """Every file below the base, temporary ones too, by path."""
         raise NotImplementedError
 
-    def put(self, path: str, content: bytes) -> None:
-        """Creates a file as somebody else would; replaces what is there."""
+    def put(self, path: str, content: bytes) -> bool:
+        """Creates a file as somebody else would; False if the name is taken."""
         raise NotImplementedError
 
     def relative(self, name: str) -> str:
@@ -82,16 +82,20 @@ class FolderSite(Site):
                     found[str(path.relative_to(self.folder))] = path.read_bytes()
         return found
 
-    def put(self, path: str, content: bytes) -> None:
+    def put(self, path: str, content: bytes) -> bool:
         final = self.folder / path
         for parent in reversed(final.parents):
             if not parent.exists():
                 os.mkdir(parent)  # noqa: PTH102 - the local connector's own calls are made to fail
                 self._own(parent)
-        descriptor = os.open(final, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)
+        try:
+            descriptor = os.open(final, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o644)
+        except FileExistsError:
+            return False
         os.write(descriptor, content)
         os.close(descriptor)
         self._own(final)
+        return True
 
     def _own(self, path: Path) -> None:
         if self.owner is not None:
@@ -129,8 +133,17 @@ class S3Site(Site):
             found[f".outfeed-tmp/unfinished {self.relative(upload['Key'])}"] = b""
         return found
 
-    def put(self, path: str, content: bytes) -> None:
-        self.client.put_object(Bucket=self.bucket, Key=f"{self.prefix}{path}", Body=content)
+    def put(self, path: str, content: bytes) -> bool:
+        from botocore.exceptions import ClientError
+
+        name = {"Bucket": self.bucket, "Key": f"{self.prefix}{path}"}
+        try:
+            self.client.put_object(**name, Body=content, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+            return False
+        return True
 
     def relative(self, name: str) -> str:
         return name.removeprefix(self.prefix)
@@ -155,8 +168,15 @@ class GcsSite(Site):
         blobs = self.client.list_blobs(self.bucket)
         return {self.relative(blob.name): blob.download_as_bytes() for blob in blobs}
 
-    def put(self, path: str, content: bytes) -> None:
-        self.client.bucket(self.bucket).blob(f"{self.prefix}{path}").upload_from_string(content)
+    def put(self, path: str, content: bytes) -> bool:
+        from google.api_core.exceptions import PreconditionFailed
+
+        blob = self.client.bucket(self.bucket).blob(f"{self.prefix}{path}")
+        try:
+            blob.upload_from_string(content, if_generation_match=0)
+        except PreconditionFailed:
+            return False
+        return True
 
     def relative(self, name: str) -> str:
         return name.removeprefix(self.prefix)
@@ -179,8 +199,14 @@ class AzureSite(Site):
         names = [blob.name for blob in self.client.list_blobs()]
         return {self.relative(name): self.client.download_blob(name).readall() for name in names}
 
-    def put(self, path: str, content: bytes) -> None:
-        self.client.upload_blob(f"{self.prefix}{path}", content, overwrite=True)
+    def put(self, path: str, content: bytes) -> bool:
+        from azure.core.exceptions import ResourceExistsError
+
+        try:
+            self.client.upload_blob(f"{self.prefix}{path}", content)
+        except ResourceExistsError:
+            return False
+        return True
 
     def relative(self, name: str) -> str:
         return name.removeprefix(self.prefix)
@@ -219,6 +245,12 @@ class Ground:
                 yield
         else:
             yield
+
+    def settle(self) -> None:
+        """Waits until no server works for a client that is gone."""
+        for wire in self._started.values():
+            if isinstance(wire, Listener):
+                wire.settle()
 
     def rearm(self) -> None:
         """Before each try: proxies count from the beginning, ports are open or closed."""

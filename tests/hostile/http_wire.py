@@ -162,6 +162,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def _serve(self) -> None:
+        with self.wire.working():
+            self._pass_on()
+
+    def _pass_on(self) -> None:
         wire = self.wire
         request = Request(self.command, self.path, list(self.headers.items()), self._body())
         if wire.count(len(request.body) + 400):
@@ -244,6 +248,8 @@ class _Handler(BaseHTTPRequestHandler):
         armed.fresh.discard(name)
         if armed.take(op, ("wrong size",), name):
             self.wire.make_wrong(answer)
+            # An orphan may have written it, and the newer try be told of it.
+            armed.tell(name, -1)
 
     def _reset(self) -> None:
         self.close_connection = True

@@ -5,7 +5,8 @@ calls delivered is there with these bytes; `_SUCCESS` is there only if all else 
 file is there once, in the ledger and in the manifest, and nothing besides. After a failure: the ledger says
 so, why, and whose action it needs.
 
-What docs/semantics.md does not promise is allowed exactly where it can't be: `Allowance`.
+What docs/semantics.md does not promise is allowed exactly where it can't be: `Allowance`. What two tries
+at once may do to each other is allowed where it was seen to happen: `Seen`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import hashlib
 import json
 import re
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_TEMPORARY = (".outfeed-tmp/", ".outfeed-preflight/")
+_PROBES = ".outfeed-preflight/"
+_TEMPORARY = (".outfeed-tmp/", _PROBES)
 
 
 @dataclasses.dataclass
@@ -46,15 +49,29 @@ class Allowance:
         overwrites: a rename replaces what somebody created since we looked.
         grows: a file is visible while it grows, and a lost try's part of it may stay; the retry delivers
             beside it.
-        grew_late: where a file grows under its name, an orphan that still ran may have finished it after the
-            newer try had met a part of it.
+        orphans: an older try went on beside a newer one.
         unseen_bits: bits changed at a place where only sizes are compared.
     """
 
     overwrites: bool = False
     grows: bool = False
-    grew_late: bool = False
+    orphans: bool = False
     unseen_bits: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What the proxies saw happen between server and tries, by path below the base.
+
+    Attributes:
+        told: sizes that the server told of a name. Where it was another than ours, because the file still
+            grew or the server lied, a try rightly took the name for taken, though all of it is there by now.
+        crossed: names without rename to which two tries wrote at once, each having found it free: what the
+            slower does to it undoes what the faster has verified.
+    """
+
+    told: Mapping[str, set[int]] = dataclasses.field(default_factory=dict)
+    crossed: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass
@@ -66,6 +83,7 @@ class Verdict:
     ledger: Path
     location: str
     held: dict[str, bytes]
+    seen: Seen = dataclasses.field(default_factory=Seen)
     problems: list[str] = dataclasses.field(default_factory=list)
 
     def after_a_try(self) -> None:
@@ -82,22 +100,24 @@ class Verdict:
     def after_success(self, *, undisturbed: bool) -> None:
         """What must hold when a try said that all is delivered."""
         rows = self._rows()
-        markers = [path for path in self.held if path.endswith("/_SUCCESS")]
-        if len(markers) != 1:
-            self._wrong(f"success, but there are {len(markers)} markers: {markers}")
-        for path in self.expected.files:
-            places = self._places(path)
-            recorded = [place for place in places if place in rows]
-            if len(recorded) != 1:
-                self._wrong(f"{path} is in the ledger at {recorded}, held at {places}")
-            # A copy whose bits changed unseen is other content to the next try, which delivers beside it.
-            copies = [place for place in places if self.held[place] == self.expected.files[path]]
-            if len(copies if self.allowance.unseen_bits else places) > 1 and not self.allowance.grows:
-                self._wrong(f"{path} is there more than once: {places}")
-        self._nothing_besides(rows, undisturbed=undisturbed)
         deliveries = self._query("SELECT manifest_path FROM deliveries")
         if len(deliveries) != 1:
             self._wrong(f"success, but the ledger has {len(deliveries)} receipts")
+        own = {f"{path.rpartition('/')[0]}/_SUCCESS" for (path,) in deliveries}
+        markers = {path for path in self.held if path.endswith("/_SUCCESS")}
+        if own - markers or any(not self._left_aside(path) for path in markers - own):
+            self._wrong(f"success with the markers {sorted(markers)} instead of {sorted(own)}")
+        for path in self.expected.files:
+            places = self._places(path)
+            recorded = [place for place in places if place in rows]
+            if len(recorded) != 1 and not self._crossed(path):
+                self._wrong(f"{path} is in the ledger at {recorded}, held at {places}")
+            # A copy whose bits changed unseen is other content to the next try, which delivers beside it.
+            copies = [place for place in places if self.held[place] == self.expected.files[path]]
+            doubled = len(copies if self.allowance.unseen_bits else places) > 1
+            if doubled and not self.allowance.grows and not self._doubled(path):
+                self._wrong(f"{path} is there more than once: {places}")
+        self._nothing_besides(rows, undisturbed=undisturbed)
         state = self._newest_attempt()
         if state[0] != "complete":
             self._wrong(f"success, but the ledger calls the newest try {state[0]}")
@@ -129,19 +149,45 @@ class Verdict:
         if logical is None:
             self._wrong(f"{path} is no file of ours ({len(content)} bytes)")
         elif not self._same(content, self.expected.files[logical]):
-            if not (self.allowance.grows and self.expected.files[logical].startswith(content)):
+            if not self._growing(path, content, self.expected.files[logical]):
                 self._wrong(f"{path} has {len(content)} bytes that are not {logical}")
         elif revision > 1 and not self._in_the_way(logical):
             self._wrong(f"{path} is a revision, but nothing was in the way")
 
+    def _growing(self, path: str, content: bytes, ours: bytes) -> bool:
+        """Whether content may be a part of ours; of two that wrote it at once, one may leave gaps."""
+        if path in self.seen.crossed:
+            pairs = zip(content, ours, strict=False)
+            return len(content) <= len(ours) and all(byte in (0, own) for byte, own in pairs)
+        return self.allowance.grows and ours.startswith(content)
+
     def _in_the_way(self, logical: str) -> bool:
-        if logical in self.expected.foreign or self.allowance.grew_late:
+        if logical in self.expected.foreign or self._told_another(logical):
             return True
         held = self.held.get(logical, b"")
         if self.allowance.grows and held != self.expected.files[logical]:
             return True
         # A file whose bits changed unseen is other content to the next try.
         return bool(self.allowance.unseen_bits) and held != self.expected.files[logical]
+
+    def _told_another(self, path: str) -> bool:
+        """Whether a try was told of another file under the name than is ours."""
+        ours = len(self.expected.files.get(path, self.held.get(path, b"")))
+        may_be = self.allowance.grows or self.allowance.orphans
+        return may_be and bool(self.seen.told.get(path, set()) - {ours})
+
+    def _left_aside(self, own_file: str) -> bool:
+        """Whether an orphan completed a delivery folder of which the newer try had been told otherwise."""
+        folder = own_file.rpartition("/")[0]
+        return any(self._told_another(path) for path in self.held if path.startswith(f"{folder}/"))
+
+    def _doubled(self, logical: str) -> bool:
+        """Whether the newer try delivered beside a name that an orphan then gave to the same content."""
+        raced = self.allowance.overwrites and self.allowance.orphans and logical in self.expected.raced
+        return raced or self._told_another(logical)
+
+    def _crossed(self, logical: str) -> bool:
+        return any(_logical(path, self.expected.files)[0] == logical for path in self.seen.crossed)
 
     def _same(self, held: bytes, ours: bytes) -> bool:
         if held == ours:
@@ -163,7 +209,7 @@ class Verdict:
             for line in content.decode().splitlines():
                 digest, _, listed = line.partition("  ")
                 found = hashlib.sha256(self.held.get(listed, b"?")).hexdigest()
-                if digest != found:
+                if digest != found and listed not in self.seen.crossed:
                     self._wrong(f"{path} lists {listed} with another digest than it has")
         elif name == "_SUCCESS":
             manifest = self.held.get(f"{path.rpartition('/')[0]}/MANIFEST", b"")
@@ -176,6 +222,8 @@ class Verdict:
 
     def _is_there(self, path: str, row: tuple[Any, ...]) -> None:
         size, sha256 = row
+        if path in self.seen.crossed:
+            return
         held = self.held.get(path)
         if held is None:
             self._wrong(f"the ledger calls {path} delivered, but it is not there")
@@ -202,7 +250,7 @@ class Verdict:
     def _complete(self, marker: str) -> None:
         """Everything that a marker speaks of is there."""
         for path in self.expected.files:
-            if not self._places(path):
+            if not self._places(path) and not self._crossed(path):
                 self._wrong(f"{marker} is there, {path} is not")
         folder = marker.rpartition("/")[0]
         manifest = _loads(self.held.get(f"{folder}/MANIFEST", b""))
@@ -213,7 +261,7 @@ class Verdict:
         for entry in manifest["files"]:
             held = self.held.get(entry["path"])
             same = held is not None and hashlib.sha256(held).hexdigest() == entry["sha256"]
-            if not same and not self.allowance.unseen_bits:
+            if not same and not self.allowance.unseen_bits and entry["path"] not in self.seen.crossed:
                 self._wrong(f"the manifest lists {entry['path']}, which is not there like that")
 
     def _nothing_besides(self, rows: dict[str, tuple[Any, ...]], *, undisturbed: bool) -> None:
@@ -221,10 +269,15 @@ class Verdict:
             if path in rows or content == self.expected.foreign.get(path):
                 continue
             if path.startswith(_TEMPORARY):
-                if undisturbed and not path.startswith(".outfeed-preflight/"):
+                if undisturbed and not path.startswith(_PROBES):
                     self._wrong(f"{path} was left behind by an undisturbed try")
-            elif not self.allowance.grows and not self.allowance.unseen_bits:
+            elif not self.allowance.grows and not self.allowance.unseen_bits and not self._spare(path):
                 self._wrong(f"{path} is there, but not in the ledger")
+
+    def _spare(self, path: str) -> bool:
+        """Whether a file is an orphan's, which can't record it, and the newer try had to go beside it."""
+        logical, _ = _logical(path, self.expected.files)
+        return self._left_aside(path) if logical is None else self._doubled(logical)
 
     # -- the ledger
 
@@ -241,6 +294,16 @@ class Verdict:
             "SELECT state, error, action FROM attempts WHERE step = 'upload' ORDER BY token DESC"
         )
         return found[0] if found else ("none", None, None)
+
+
+def delivered(held: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What has a final name."""
+    return {path: content for path, content in held.items() if not path.startswith(_TEMPORARY)}
+
+
+def without_probes(held: Mapping[str, bytes]) -> dict[str, bytes]:
+    """All but what a preflight that was cut off may have left."""
+    return {path: content for path, content in held.items() if not path.startswith(_PROBES)}
 
 
 def _logical(path: str, files: dict[str, bytes]) -> tuple[str | None, int]:

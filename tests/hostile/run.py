@@ -18,7 +18,7 @@ from outfeed.plan import Reason
 from outfeed.steps.context import RunContext
 from tests.flow.world import World, config
 from tests.hostile.ground import Ground, Site
-from tests.hostile.oracle import Allowance, Expected, Verdict
+from tests.hostile.oracle import Allowance, Expected, Seen, Verdict, delivered, without_probes
 from tests.hostile.patience import patience
 from tests.hostile.story import TERMINAL, Story, Trial, tell
 
@@ -76,8 +76,7 @@ class _Telling:
         self.story = story
         self.result = result
         self.orphans = False
-        ground.armed.arm(())
-        ground.armed.flipped = 0
+        ground.armed.begin()
         ground.rearm()
         self.site: Site = ground.site(story)
         self.home = ground.home / f"seed-{story.seed}"
@@ -119,24 +118,24 @@ class _Telling:
 
     def _take_name(self, name: str) -> None:
         path = self.site.relative(name)
-        if path.startswith(".") or path.endswith("_SUCCESS") or path in self.site.holdings():
+        if path.startswith(".") or path.endswith("_SUCCESS"):
             return
-        self._put_foreign(path)
-        self.expected.raced.add(path)
+        if self._put_foreign(path):
+            self.expected.raced.add(path)
 
-    def _put_foreign(self, path: str) -> None:
+    def _put_foreign(self, path: str) -> bool:
         content = f"somebody else's {path}".encode()
+        if not self.site.put(path, content):
+            return False
         self.expected.foreign[path] = content
-        self.site.put(path, content)
         self._say(f"  somebody else creates {path}")
+        return True
 
     def _foreign(self, trial: Trial) -> None:
         folder = delivery_folder(self.run.plan, self.options.filename_style, 1)
         candidates = [*sorted(self.expected.files), f"{folder}/{MANIFEST}"]
         for number in trial.foreign:
-            path = candidates[number % len(candidates)]
-            if path not in self.site.holdings():
-                self._put_foreign(path)
+            self._put_foreign(candidates[number % len(candidates)])
 
     # -- tries
 
@@ -204,6 +203,7 @@ class _Telling:
             for thread in threads:
                 thread.join(HANGS)
         armed.arm(())
+        self.ground.settle()
         for hit in armed.hits[:12]:
             self._say(f"  {hit}")
         if len(armed.hits) > 12:
@@ -241,6 +241,7 @@ class _Telling:
             ledger=self.home / "ledger.db",
             location=self.options.location(),
             held=self.site.holdings(),
+            seen=self._seen(),
         )
         verdict.after_a_try()
         if error is None:
@@ -265,7 +266,7 @@ class _Telling:
             return [*problems, f"the newest try is called superseded: {error}"]
         if isinstance(error, TerminalError):
             kinds = {fault.kind for fault in trial.faults}
-            if not kinds & TERMINAL and not trial.twin and not _caught(str(error), kinds):
+            if not kinds & TERMINAL and not _caught(str(error), kinds):
                 problems.append(f"a fault that passes stops the run for good: {error}")
             if not error.remedy:
                 problems.append(f"nobody is told what to do: {error}")
@@ -273,22 +274,28 @@ class _Telling:
 
     def _allowance(self) -> Allowance:
         story = self.story
-        grows = story.server == "ftp no rename"
         unseen = story.verify == "size" and story.connector in ("sftp", "ftp", "ftps")
         return Allowance(
             overwrites=story.server in ("ftp", "sftp overwrites"),
-            grows=grows,
-            grew_late=grows and self.orphans,
+            grows=story.server == "ftp no rename",
+            orphans=self.orphans,
             unseen_bits=self.ground.armed.flipped if unseen else 0,
         )
 
+    def _seen(self) -> Seen:
+        armed, relative = self.ground.armed, self.site.relative
+        told: dict[str, set[int]] = {}
+        for name, sizes in armed.told.items():
+            told.setdefault(relative(name), set()).update(sizes)
+        return Seen(told, frozenset(map(relative, armed.crossed)))
+
     def _again(self) -> None:
-        """A finished task that is cleared finds nothing to do."""
+        """A finished task that is cleared finds nothing to do but to remove what is left of dead tries."""
         if not self.story.again:
             return
-        before = self.site.holdings()
+        before = delivered(self.site.holdings())
         error = self._try(self.result.tries + 1, Trial())
-        if error is not None or self.site.holdings() != before:
+        if error is not None or without_probes(self.site.holdings()) != before:
             self.result.outcome = "violation"
             self.result.violations.append(f"a second run of the finished task changed something: {error}")
 

@@ -55,6 +55,7 @@ def sftp_server(armed: Armed) -> Iterator[SftpServer]:
         server = SftpServer(
             port, other_port, root, public_line(host_key), user_key.export_private_key().decode()
         )
+        open_now: set[Any] = set()
         kind = type("Sftp", (HostileSftp,), {"armed": armed, "server": server})
 
         async def listen(port: int, key: Any) -> Any:
@@ -62,7 +63,7 @@ def sftp_server(armed: Armed) -> Iterator[SftpServer]:
                 "127.0.0.1",
                 port,
                 server_host_keys=[key],
-                server_factory=_login_class(armed, user_key),
+                server_factory=_login_class(armed, user_key, open_now),
                 sftp_factory=lambda channel: kind(channel, chroot=str(root).encode()),
             )
 
@@ -73,14 +74,33 @@ def sftp_server(armed: Armed) -> Iterator[SftpServer]:
         try:
             yield server
         finally:
-            for acceptor in acceptors:
-                loop.call_soon_threadsafe(acceptor.close)
+            asyncio.run_coroutine_threadsafe(_closed(acceptors, open_now), loop).result(20)
             loop.call_soon_threadsafe(loop.stop)
             thread.join(10)
+            loop.close()
 
 
-def _login_class(armed: Armed, user_key: Any) -> Any:
+async def _closed(acceptors: list[Any], connections: set[Any]) -> None:
+    """Ends every connection, and waits until nothing that belongs to one goes on."""
+    for acceptor in acceptors:
+        acceptor.close()
+    for connection in list(connections):
+        connection.abort()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def _login_class(armed: Armed, user_key: Any, open_now: set[Any]) -> Any:
     class Login(asyncssh.SSHServer):  # type: ignore[misc]
+        def connection_made(self, connection: Any) -> None:
+            self._connection = connection
+            open_now.add(connection)
+
+        def connection_lost(self, error: Exception | None) -> None:
+            open_now.discard(self._connection)
+
         def begin_auth(self, username: str) -> bool:
             return True
 

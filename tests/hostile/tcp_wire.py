@@ -15,6 +15,9 @@ from tests.hostile.story import Fault
 #: Seconds that a server still gets to do what was asked, when nobody will hear its answer.
 DEAF = 0.15
 
+#: Seconds within which what is under way ends, or else it hangs.
+SETTLED = 30.0
+
 _BLOCK = 1 << 16
 
 
@@ -43,6 +46,8 @@ class Listener:
         self.armed = armed
         self.port = port
         self._listening: socket.socket | None = None
+        self._busy = 0
+        self._rest = threading.Condition()
         self.up()
 
     def up(self) -> None:
@@ -71,6 +76,23 @@ class Listener:
             self.down()
         else:
             self.up()
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Something is under way meanwhile."""
+        with self._rest:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._rest:
+                self._busy -= 1
+                self._rest.notify_all()
+
+    def settle(self) -> None:
+        """Waits until nothing is under way: what a client that is gone has asked for is done or lost."""
+        with self._rest:
+            self._rest.wait_for(lambda: not self._busy, SETTLED)
 
     def _accept(self, sock: socket.socket) -> None:
         while True:
@@ -116,6 +138,10 @@ class TcpWire(Listener):
         if self._gone:
             reset(client)
             return
+        with self.working():
+            self._pass_on(client, port)
+
+    def _pass_on(self, client: socket.socket, port: int) -> None:
         server = socket.create_connection(("127.0.0.1", port))
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._open |= {client, server}

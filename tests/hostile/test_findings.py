@@ -154,6 +154,21 @@ def _reset_all(listening: socket.socket) -> None:
             reset(listening.accept()[0])
 
 
+@pytest.mark.parametrize("server", ["openssh", "sftp"])
+def test_wherever_a_login_is_cut_off_it_is_tried_again(ground: Ground, server: str) -> None:
+    """A connection lost while SFTP starts looks like a server that offers none."""
+    # XX-08
+    story = _story("sftp", server)
+    reached: set[str] = set()
+    for sent in range(0, 4200, 100):
+        checks = _checks(ground, story, Fault("cut", after=sent))
+        failed = [check for check in checks.values() if check.state is CheckState.FAILED]
+        assert all(isinstance(check.error, TransientError) for check in failed), (sent, failed)
+        reached |= {check.step for check in failed}
+
+    assert reached >= {"host key", "authenticate", "sftp"}
+
+
 def test_a_connection_lost_in_the_clean_up_of_a_preflight_is_no_missing_right(ground: Ground) -> None:
     # The first three are those of the probes of rename.
     checks = _checks(ground, _story("sftp", "sftp"), Fault("lost", "remove", after=3, times=ALWAYS))

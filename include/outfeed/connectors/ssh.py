@@ -405,7 +405,11 @@ async def _start_sftp(server: Server, connection: asyncssh.SSHClientConnection) 
         async with asyncio.timeout(CONNECT_TIMEOUT):
             client = await connection.start_sftp_client()
     except asyncssh.ChannelOpenError as error:
+        # A connection that is lost now ends in the same exception as a refusal.
+        passing = connection.is_closed() or error.code == asyncssh.OPEN_RESOURCE_SHORTAGE
         connection.abort()
+        if passing:
+            raise StepError("sftp", _transient(server, f"SFTP did not start ({reason(error)})")) from error
         refused = TerminalError(
             f"the server offers no SFTP to {server.username}: {error}",
             where=server.location,
