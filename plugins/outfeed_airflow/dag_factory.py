@@ -13,7 +13,7 @@ from outfeed_airflow.operators.base import PLAN_TASK
 from outfeed_airflow.operators.notify import NotifyOperator
 from outfeed_airflow.operators.parts import ExtractOperator, PackageOperator, ValidateOperator
 from outfeed_airflow.operators.plan import SUBJECT_PARAMS, PlanOperator
-from outfeed_airflow.operators.upload import UPLOAD_OPERATORS
+from outfeed_airflow.operators.upload import UPLOAD_OPERATORS, PreflightOperator
 from outfeed_airflow.retries import RETRIES
 from outfeed_airflow.timetable import ExportWindowTimetable, OnceWindowTimetable
 
@@ -38,7 +38,10 @@ def build_dags(customer: str, config: CustomerConfig, config_file: str) -> list[
 
 
 def build_dag(customer: str, config: CustomerConfig, schedule: Schedule, config_file: str) -> DAG:
-    """One DAG: plan → parts (extract → validate → package, a group each) → uploads → notify."""
+    """One DAG: plan → parts (extract → validate → package, a group each) → uploads → notify.
+
+    A draft's also has a preflight of each destination, beside the parts.
+    """
     with DAG(
         dag_id=schedule.dag_id(customer),
         schedule=_timetable(config, schedule),
@@ -63,7 +66,7 @@ def build_dag(customer: str, config: CustomerConfig, schedule: Schedule, config_
             execution_timeout=_SHORT,
         )
         parts = _parts(plan, config)
-        uploads = _uploads(config, schedule)
+        uploads = _uploads(plan, config, schedule)
         notify = NotifyOperator(
             task_id="notify",
             customer=customer,
@@ -114,16 +117,29 @@ def _parts(plan: PlanOperator, config: CustomerConfig) -> Any:
     return parts.expand(group=plan.output)
 
 
-def _uploads(config: CustomerConfig, schedule: Schedule) -> TaskGroup:
+def _uploads(plan: PlanOperator, config: CustomerConfig, schedule: Schedule) -> TaskGroup:
+    """A task per destination; a draft's runs are test exports, so a preflight precedes it there (DX-088)."""
     with TaskGroup("upload") as uploads:
-        for destination in config.receivers(schedule):
-            UPLOAD_OPERATORS[destination.type](
+        delivering = {
+            destination.name: UPLOAD_OPERATORS[destination.type](
                 task_id=destination.name,
                 destination=destination.name,
                 pool=destination.pool_name(),
                 trigger_rule=_WHATEVER_ELSE_FAILED,
                 execution_timeout=_LONG,
             )
+            for destination in config.receivers(schedule)
+        }
+    if config.state == "draft":
+        with TaskGroup("preflight"):
+            for destination in config.receivers(schedule):
+                tested = PreflightOperator(
+                    task_id=destination.name,
+                    destination=destination.name,
+                    pool=destination.pool_name(),
+                    execution_timeout=_SHORT,
+                )
+                plan >> tested >> delivering[destination.name]
     return uploads
 
 

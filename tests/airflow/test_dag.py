@@ -41,10 +41,23 @@ def test_the_graph() -> None:
     }
 
 
+def test_a_draft_tests_each_destination_before_its_upload_and_beside_the_parts() -> None:
+    # DX-088
+    dag = dag_of(state="draft", destinations=[LOCAL, SHARE])
+    live = _graph(dag_of(destinations=[LOCAL, SHARE]))
+    assert _graph(dag) == live | {
+        "preflight.folder": {"plan"},
+        "preflight.share": {"plan"},
+        "upload.folder": live["upload.folder"] | {"preflight.folder"},
+        "upload.share": live["upload.share"] | {"preflight.share"},
+    }
+    pools = {task.task_id: task.pool for task in dag.tasks}
+    assert pools["preflight.folder"] == pools["upload.folder"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
-        {"state": "draft"},
         {"interval": "once", "end_date": "2026-03-05"},
         {"interval": None, "cron": "0 */6 * * *", "start_date": None},
         {"destinations": [LOCAL, SHARE]},

@@ -49,6 +49,9 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
     monkeypatch.setattr(parts.ValidateOperator, "step", group("validate"))
     monkeypatch.setattr(parts.PackageOperator, "step", group("package"))
     monkeypatch.setattr(notify.NotifyOperator, "step", lambda self, run: steps.run("notify"))
+    monkeypatch.setattr(
+        "outfeed.steps.preflight_step.preflight", lambda run, name, *_: steps.run(f"preflight.{name}")
+    )
     monkeypatch.setattr("outfeed.steps.upload.upload", lambda run, name, *_: steps.run(f"upload.{name}"))
     return steps
 
@@ -130,6 +133,19 @@ def test_a_failed_destination_stops_no_other(steps: Steps, customer_file: Callab
     assert (states["upload.folder"], states["upload.share"]) == ("failed", "success")
     assert steps.ran[-1] == "notify"
     assert state == "failed"
+
+
+def test_a_failed_preflight_stops_no_other_destination(
+    steps: Steps, customer_file: Callable[..., Path]
+) -> None:
+    # DX-088, XX-07
+    steps.failing = {"preflight.folder", "upload.folder", "notify"}
+    state, states = _run(customer_file(text=TWO_DESTINATIONS.replace("state: live", "state: draft")))
+    assert state == "failed"
+    assert (states["preflight.folder"], states["preflight.share"]) == ("failed", "success")
+    # The upload says in the ledger and the mails what the preflight found.
+    assert (states["upload.folder"], states["upload.share"]) == ("failed", "success")
+    assert steps.ran.index("preflight.folder") < steps.ran.index("upload.folder")
 
 
 def test_a_run_may_leave_out_sites_and_destinations(steps: Steps, customer_file: Callable[..., Path]) -> None:

@@ -23,6 +23,7 @@ from outfeed.ledger.records import RunState
 from outfeed.plan import Reason
 from outfeed.steps.notify import Message, notify
 from outfeed.steps.preflight import run_preflight
+from outfeed.steps.preflight_step import preflight
 from tests.conformance.places import FtpPlace, GcsPlace, LocalPlace, Place, S3Place, SftpPlace
 from tests.flow.world import SITE_A, SITE_B, World, config, tree
 from tests.servers.odd_ftp import odd_ftp_server
@@ -144,6 +145,43 @@ def test_a_failed_preflight_fails_the_test_export_and_says_whose_action_it_is(
     assert place.names() == set()
     os.chown(place.folder, sshd.user.pw_uid, sshd.user.pw_gid)
     assert world.upload(run, "server", "2-again")["outcome"] == "delivered"
+
+
+def test_a_preflight_of_its_own_task_is_not_repeated_by_the_upload(sshd: SshServer, tmp_path: Path) -> None:
+    # DX-088
+    world, place = sftp_world(sshd, tmp_path)
+    location = world.config.destinations[0].location()
+    run = world.plan(Reason.TEST)
+    assert preflight(run, "server", place.credentials) == {"destination": "server", "outcome": "passed"}
+    tested = world.ledger.last_preflight("acme", location)
+    assert {step.state for step in tested} == {"passed"}
+    assert place.names() == set()
+
+    world.package(run, RECORDS)
+    assert world.upload(run, "server")["outcome"] == "delivered"
+    assert world.ledger.last_preflight("acme", location) == tested
+    assert world.ledger.validated_at("acme", location) is not None
+
+
+def test_an_upload_after_a_failed_preflight_tries_again_what_the_customer_has_mended(
+    sshd: SshServer, tmp_path: Path
+) -> None:
+    # DX-086, DX-088
+    world, place = sftp_world(sshd, tmp_path)
+    location = world.config.destinations[0].location()
+    os.chown(place.folder, 0, 0)
+    run = world.plan(Reason.TEST)
+    with pytest.raises(TerminalError, match=r"preflight failed at 'mkdir'"):
+        preflight(run, "server", place.credentials)
+    (attempt,) = [one for one in world.ledger.attempts("acme", "run-1") if one.step == "preflight"]
+    assert (attempt.target, attempt.state, attempt.action) == ("server", RunState.FAILED, Action.CUSTOMER)
+
+    world.package(run, RECORDS)
+    with pytest.raises(TerminalError, match=r"preflight failed at 'mkdir'.*nothing was delivered"):
+        world.upload(run, "server")
+    os.chown(place.folder, sshd.user.pw_uid, sshd.user.pw_gid)
+    assert world.upload(run, "server", "2-again")["outcome"] == "delivered"
+    assert {step.state for step in world.ledger.last_preflight("acme", location)} == {"passed"}
 
 
 def test_a_server_that_does_not_answer_is_tried_again(sshd: SshServer, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import time
 from typing import Any
@@ -31,6 +32,16 @@ class RunContext:
     def begin(self, step: str, target: str) -> Fence:
         """Makes this try the newest of its work; an older one can't record anything from now on."""
         return self.ledger.begin_attempt(self.plan.customer, self.plan.run_id, step, target, self.attempt)
+
+    def delivery_token(self, destination: str) -> str:
+        """What a connector names its temporary files by: `<work>.<try>` (see `Connector`).
+
+        The work is one run's delivery to one destination, so that what a killed try left there goes with the
+        next one (XX-03). A digest, because run ids may be longer than a file name and are nothing to the
+        customer.
+        """
+        work = "\n".join([self.plan.customer, self.plan.run_id, destination])
+        return f"{hashlib.sha256(work.encode()).hexdigest()[:12]}.{self.attempt.replace('.', '-')}"
 
 
 class ProgressReport:

@@ -9,7 +9,6 @@ revision that names what it supersedes (D27).
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 from collections.abc import Iterator
 from functools import cached_property
@@ -35,7 +34,8 @@ from outfeed.steps.context import ProgressReport, RunContext
 from outfeed.steps.file_log import FileLog
 from outfeed.steps.images import ImageDelivery
 from outfeed.steps.links import Mailing, Post
-from outfeed.steps.preflight import note_key, require_preflight
+from outfeed.steps.preflight import note_key
+from outfeed.steps.preflight_step import ensure_preflight
 from outfeed.steps.receipt import write_receipt
 from outfeed.steps.sealing import is_known, sealed_package
 from outfeed.steps.sidecars import deliver_sidecars
@@ -83,20 +83,10 @@ def upload(
     try:
         _require_validation(run, options)
         mailing = Mailing.of(run, options, fence, post)
-        token = _temporary_token(run, options)
         if run.plan.reason is Reason.TEST:
-            customer, run_id = run.plan.customer, run.plan.run_id
-            require_preflight(
-                run.ledger,
-                customer,
-                options,
-                credentials,
-                run_id=run_id,
-                attempt=token,
-                more=mailing.checks() if mailing is not None else (),
-            )
+            ensure_preflight(run, options, credentials, mailing)
         placed = options if mailing is None else mailing.placed()
-        with open_connector(placed, credentials, attempt=token) as connector:
+        with open_connector(placed, credentials, attempt=run.delivery_token(destination)) as connector:
             note_key(run.ledger, run.plan.customer, options, connector.accepted_key)
             shipment = Shipment(run, options, connector, FileLog(run.ledger, fence))
             summary = shipment.deliver(images)
@@ -125,16 +115,6 @@ def _unless_newest(error: OutfeedError) -> OutfeedError:
         where=error.where,
         remedy="retried; if it persists, end the task process that a lost worker left behind",
     )
-
-
-def _temporary_token(run: RunContext, options: DestinationOptions) -> str:
-    """What the connector names its temporary files by: `<work>.<try>` (see `Connector`).
-
-    The work is one run's delivery to one destination, so that what a killed try left there goes with the next
-    one (XX-03). A digest, because run ids may be longer than a file name and are nothing to the customer.
-    """
-    work = "\n".join([run.plan.customer, run.plan.run_id, options.name])
-    return f"{hashlib.sha256(work.encode()).hexdigest()[:12]}.{run.attempt.replace('.', '-')}"
 
 
 def _require_validation(run: RunContext, options: DestinationOptions) -> None:

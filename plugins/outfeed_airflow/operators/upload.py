@@ -16,11 +16,13 @@ from outfeed_airflow import resolve
 from outfeed_airflow.operators.base import StepOperator
 
 if TYPE_CHECKING:
+    from outfeed.connectors.base import Credentials
     from outfeed.steps.context import RunContext
+    from outfeed.steps.links import Post
 
 
-class UploadOperator(StepOperator):
-    """Delivers the run to one destination; skipped if the run leaves that destination out."""
+class DestinationOperator(StepOperator):
+    """A step at one destination; skipped if the run leaves that destination out."""
 
     def __init__(self, *, destination: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -29,20 +31,38 @@ class UploadOperator(StepOperator):
     def step(self, run: RunContext) -> dict[str, Any]:
         """See the base class."""
         from outfeed.steps.links import Post
-        from outfeed.steps.upload import upload
         from outfeed_airflow.mail import probe_mail, send_mail
 
         if self.destination not in run.plan.destinations:
             raise AirflowSkipException(f"this run does not deliver to {self.destination!r}")
-        config = run.plan.customer_config
-        mail = config.notify.connection
-        return upload(
-            run,
-            self.destination,
-            resolve.credentials(run.plan.destination(self.destination).connection_id),
-            resolve.images_root(config),
-            Post(partial(send_mail, mail), partial(probe_mail, mail)),
-        )
+        mail = run.plan.customer_config.notify.connection
+        credentials = resolve.credentials(run.plan.destination(self.destination).connection_id)
+        return self.deliver(run, credentials, Post(partial(send_mail, mail), partial(probe_mail, mail)))
+
+    def deliver(self, run: RunContext, credentials: Credentials, post: Post) -> dict[str, Any]:
+        """Calls the library."""
+        raise NotImplementedError
+
+
+class PreflightOperator(DestinationOperator):
+    """Tries, step by step, all that a delivery to the destination will need (DX-088)."""
+
+    def deliver(self, run: RunContext, credentials: Credentials, post: Post) -> dict[str, Any]:
+        """See the base class."""
+        from outfeed.steps.preflight_step import preflight
+
+        return preflight(run, self.destination, credentials, post)
+
+
+class UploadOperator(DestinationOperator):
+    """Delivers the run to the destination."""
+
+    def deliver(self, run: RunContext, credentials: Credentials, post: Post) -> dict[str, Any]:
+        """See the base class."""
+        from outfeed.steps.upload import upload
+
+        images = resolve.images_root(run.plan.customer_config)
+        return upload(run, self.destination, credentials, images, post)
 
 
 def _operator_class(kind: str) -> type[UploadOperator]:
