@@ -21,10 +21,15 @@ command -v gpg > /dev/null || missing="$missing gnupg"
 # The users of that FTP server are none of this machine.
 find /lib /usr/lib -name pam_pwdfile.so 2> /dev/null | grep -q . || missing="$missing libpam-pwdfile"
 
-[ -z "$missing" ] && exit 0
+# ProFTPD's package and vsftpd's exclude each other: it is unpacked, and only the libraries are installed.
+cd "$(dirname "$0")/.."
+# What the second of its packages brings.
+proftpd=.outfeed/proftpd/usr/lib/proftpd/mod_tls.so
+
+[ -z "$missing" ] && [ -f "$proftpd" ] && exit 0
 
 if ! command -v apt-get > /dev/null; then
-    echo "the tests need these servers, please install them:$missing" >&2
+    echo "the tests need these servers, please install them:$missing; and ProFTPD in .outfeed/proftpd" >&2
     exit 1
 fi
 as_root=""
@@ -33,5 +38,18 @@ as_root=""
 # Nothing may start by itself: the tests start their own, on free ports.
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 $as_root apt-get update -qq < /dev/null
+packages="proftpd-core proftpd-mod-crypto"
 # shellcheck disable=SC2086  # a list of packages
-$as_root apt-get install -y -qq --no-install-recommends $missing < /dev/null
+[ -f "$proftpd" ] || missing="$missing $(apt-cache depends $packages | sed -n 's/^  Depends: \(lib\)/\1/p' | sort -u | tr '\n' ' ')"
+# shellcheck disable=SC2086  # a list of packages
+$as_root apt-get install -y -qq --no-install-recommends --no-upgrade $missing < /dev/null
+[ -f "$proftpd" ] && exit 0
+
+fetched=$(mktemp -d)
+# shellcheck disable=SC2086  # a list of packages
+(cd "$fetched" && apt-get download -qq $packages < /dev/null)
+mkdir -p .outfeed/proftpd
+for package in "$fetched"/*.deb; do
+    dpkg -x "$package" .outfeed/proftpd
+done
+rm -r "$fetched"

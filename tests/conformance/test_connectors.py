@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
-from collections.abc import Callable
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,13 @@ import pytest
 
 from outfeed.connectors.base import CheckState, Delivered, Outgoing, RemoteFile
 from outfeed.errors import DestinationConflict, OutfeedError, TerminalError, TransientError
+from tests.conformance.cases import Case, Scale, proves
+from tests.conformance.conftest import Cell
 from tests.conformance.places import (
-    AzureBlobPlace,
     BrokenStream,
-    FtpPlace,
-    GcsPlace,
     GeneratedStream,
-    GooglePlace,
-    LocalPlace,
+    HeldStream,
     Place,
-    S3Place,
-    SftpPlace,
     content,
     counted,
     failure,
@@ -42,30 +38,8 @@ pytestmark = pytest.mark.servers
 SMALL, LARGE = 200_000, 9_000_000
 
 
-#: The kinds that need a server: the place, and the fixture that starts it.
-SERVED: dict[str, tuple[Callable[[Any], Place], str]] = {
-    "azure_blob": (AzureBlobPlace, "azurite"),
-    "ftp": (FtpPlace, "ftp"),
-    "ftps": (lambda server: FtpPlace(server, "ftps"), "ftp"),
-    "gcs": (GcsPlace, "gcs"),
-    "google": (GooglePlace, "google"),
-    "s3": (S3Place, "s3"),
-    "sftp": (SftpPlace, "sshd"),
-}
-
-
-@pytest.fixture(params=["local", *SERVED])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty destination of each kind."""
-    if request.param == "local":
-        folder = tmp_path / "delivered"
-        folder.mkdir()
-        return LocalPlace(folder)
-    make, server = SERVED[request.param]
-    return make(request.getfixturevalue(server))
-
-
-@pytest.mark.parametrize("size", [0, 1, SMALL, LARGE])
+@proves(Case.WHOLE)
+@pytest.mark.parametrize("size", [pytest.param(0, marks=proves(Case.EMPTY)), 1, SMALL, LARGE])
 def test_a_file_arrives_whole_and_verified(place: Place, size: int) -> None:
     # DX-031, DX-050, DX-070
     data = content(size)
@@ -79,6 +53,33 @@ def test_a_file_arrives_whole_and_verified(place: Place, size: int) -> None:
     assert place.names() == {"site/data/file.json"}
 
 
+@proves(Case.ABSENT)
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_a_file_is_absent_until_it_is_complete(place: Place, size: int) -> None:
+    # XX-04
+    data = content(size)
+    source = HeldStream(data, size - 1)
+    results: dict[str, Any] = {}
+    file = Outgoing("site/file", stream(lambda: source), size)
+    delivery = threading.Thread(target=lambda: results.update(place.deliver(file)))
+    delivery.start()
+    try:
+        assert source.reached.wait(60)
+        seen = place.names()
+        with place.connector("other.1") as connector:
+            found = connector.stat("site/file")
+    finally:
+        source.go_on.set()
+        delivery.join(120)
+
+    assert "site/file" not in seen
+    assert found is None
+    assert isinstance(results["site/file"], Delivered)
+    assert place.names() == {"site/file"}
+    assert place.read("site/file") == data
+
+
+@proves(Case.UNKNOWN_SIZE)
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_a_file_of_unknown_size_and_digest_arrives(place: Place, size: int) -> None:
     data = content(size)
@@ -88,6 +89,7 @@ def test_a_file_of_unknown_size_and_digest_arrives(place: Place, size: int) -> N
     assert place.read("file") == data
 
 
+@proves(Case.SAME)
 @pytest.mark.parametrize("size", [0, SMALL, LARGE])
 def test_the_same_content_is_not_an_error(place: Place, size: int) -> None:
     data = content(size)
@@ -103,6 +105,7 @@ def test_the_same_content_is_not_an_error(place: Place, size: int) -> None:
     assert place.names() == {"file"}
 
 
+@proves(Case.OTHER)
 @pytest.mark.parametrize(
     "new", [content(SMALL, 1), content(SMALL + 1), b""], ids=["bytes", "longer", "empty"]
 )
@@ -119,6 +122,7 @@ def test_other_content_under_the_name_is_left_as_it_is(place: Place, size: int, 
     assert place.names() == {"file", "other"}
 
 
+@proves(Case.SOURCE_FAILS)
 def test_a_reader_that_fails_halfway_leaves_nothing(place: Place) -> None:
     for size in (SMALL, LARGE):
         data = content(size)
@@ -131,6 +135,7 @@ def test_a_reader_that_fails_halfway_leaves_nothing(place: Place) -> None:
     assert place.names() == {f"whole {SMALL}", f"whole {LARGE}"}
 
 
+@proves(Case.SOURCE_FAILS)
 def test_an_error_that_nobody_foresaw_is_raised_and_leaves_nothing(place: Place) -> None:
     data = content(LARGE)
     broken = Outgoing("broken", stream(lambda: BrokenStream(data[:-1], RuntimeError("a bug"))), None)
@@ -143,11 +148,11 @@ def test_an_error_that_nobody_foresaw_is_raised_and_leaves_nothing(place: Place)
 @pytest.mark.parametrize(
     "declared",
     [
-        {"size": -1},
-        {"size": +1},
-        {"size": -1, "sha256": None},
-        {"size": 1, "sha256": None},
-        {"sha256": "0" * 64},
+        pytest.param({"size": -1}, marks=proves(Case.SOURCE_LONG)),
+        pytest.param({"size": +1}, marks=proves(Case.SOURCE_SHORT)),
+        pytest.param({"size": -1, "sha256": None}, marks=proves(Case.SOURCE_LONG)),
+        pytest.param({"size": 1, "sha256": None}, marks=proves(Case.SOURCE_SHORT)),
+        pytest.param({"sha256": "0" * 64}, marks=proves(Case.SOURCE_OTHER)),
     ],
     ids=["longer", "shorter", "longer without digest", "shorter without digest", "other digest"],
 )
@@ -166,6 +171,7 @@ def test_a_source_that_is_not_as_declared_is_not_delivered(
     assert place.names() == {"right"}
 
 
+@proves(Case.SOURCE_FAILS)
 def test_a_source_that_is_gone_does_not_hold_up_the_others(place: Place, tmp_path: Path) -> None:
     missing = Outgoing("site/inputs/gone.png", stream(lambda: (tmp_path / "gone.png").open("rb")), 5)
     others = [outgoing(f"site/inputs/{number}.png", content(100, number)) for number in range(20)]
@@ -177,6 +183,7 @@ def test_a_source_that_is_gone_does_not_hold_up_the_others(place: Place, tmp_pat
     assert place.names() == {file.path for file in others}
 
 
+@proves(Case.ODD_NAMES)
 @pytest.mark.parametrize(
     "name",
     [
@@ -188,8 +195,12 @@ def test_a_source_that_is_gone_does_not_hold_up_the_others(place: Place, tmp_pat
         "per%20cent+plus&and=?#.json",
         "quote'\"$(rm).json",
         "-dash",
-        "x" * 200,
-        "a/b/c/d/e/f/g/h/i/j/k/deep.json",
+        "100%",
+        "*?[a-z]{b}~!|<>.json",
+        pytest.param("x" * 255, marks=proves(Case.LONG_NAMES)),
+        pytest.param("é" * 127 + "x", marks=proves(Case.LONG_NAMES)),
+        pytest.param("a/b/c/d/e/f/g/h/i/j/k/deep.json", marks=proves(Case.DEEP)),
+        pytest.param("/".join(["a level"] * 99) + "/deep.json", marks=proves(Case.DEEP)),
     ],
 )
 def test_odd_names_arrive_as_they_are(place: Place, name: str) -> None:
@@ -202,6 +213,36 @@ def test_odd_names_arrive_as_they_are(place: Place, name: str) -> None:
     assert place.read(name) == data
 
 
+@proves(Case.TWIN_NAMES)
+def test_the_two_forms_of_a_name_are_two_files(place: Place) -> None:
+    # DX-065
+    names = [unicodedata.normalize(form, "été/données à 1 €.json") for form in ("NFC", "NFD")]
+    results = place.deliver(*(outgoing(name, name.encode()) for name in names))
+
+    assert {type(result) for result in results.values()} == {Delivered}
+    assert place.names() == set(names)
+    assert [place.read(name) for name in names] == [name.encode() for name in names]
+
+
+@proves(Case.LONG_NAMES)
+@pytest.mark.parametrize(
+    "name",
+    ["x" * 256, "a/" + "y" * 300 + "/file", "/".join("z" * 200 for _ in range(6))],
+    ids=["file", "folder", "path"],
+)
+def test_a_name_that_the_server_does_not_take_hits_only_its_file(place: Place, name: str) -> None:
+    results = place.deliver(outgoing("before", b"data"), outgoing(name, b"data"), outgoing("after", b"data"))
+
+    arrived = {path for path, result in results.items() if isinstance(result, Delivered)}
+    assert {"before", "after"} <= arrived
+    assert {path for path in place.names() if not path.endswith("/")} == arrived
+    assert all(place.read(path) == b"data" for path in arrived)
+    if name not in arrived:
+        assert isinstance(failure(results[name]), TerminalError)
+        assert failure(results[name]).remedy
+
+
+@proves(Case.TRAVERSAL)
 @pytest.mark.parametrize(
     "name", ["../outside", "/etc/outside", "a/../../outside", "a//b", "a/./b", "a\\b", "a\nb", "", "a/"]
 )
@@ -213,43 +254,57 @@ def test_no_file_lands_outside_the_base(place: Place, name: str) -> None:
     assert place.names() == {"inside"}
 
 
-def test_many_small_files_are_pulled_lazily_and_all_arrive(place: Place) -> None:
+@proves(Case.MANY)
+def test_many_small_files_are_pulled_lazily_and_all_arrive(place: Place, amount: Scale) -> None:
     # DX-091
-    files = [outgoing(f"site {number % 7}/{number}.bin", content(number, number)) for number in range(300)]
+    def file(number: int) -> Outgoing:
+        return outgoing(f"site {number % 7}/{number}.bin", content(number % 1009, number))
+
     pulled: list[str] = []
-    done: list[str] = []
-    with place.connector(parallel=6) as connector:
-        for result in connector.deliver(counted(files, pulled)):
+    done: set[str] = set()
+    with place.connector(parallel=8) as connector:
+        for result in connector.deliver(counted(map(file, range(amount.files)), pulled)):
             assert isinstance(result, Delivered)
-            done.append(result.path)
-            assert len(pulled) <= len(done) + 6
-    assert sorted(done) == sorted(file.path for file in files)
-    assert place.names() == set(done)
-    for file in files[::50]:
-        with file.open() as source:
-            assert place.read(file.path) == source.read()
+            done.add(result.path)
+            assert len(pulled) <= len(done) + 8
+    assert place.sizes() == {
+        f"site {number % 7}/{number}.bin": number % 1009 for number in range(amount.files)
+    }
+    for number in range(0, amount.files, amount.files // 10):
+        with file(number).open() as source:
+            assert place.read(f"site {number % 7}/{number}.bin") == source.read()
 
 
-def test_a_large_file_does_not_pass_through_memory_as_a_whole(place: Place) -> None:
-    size = 100_000_000
+@proves(Case.LARGE)
+def test_a_large_file_does_not_pass_through_memory_as_a_whole(
+    place: Place, amount: Scale, cell: Cell
+) -> None:
+    size = amount.large
+    if place.largest and size > place.largest[0]:
+        size = place.largest[0]
+        cell.smaller(place.largest[1])
     expected = hashlib.sha256()
     source = GeneratedStream(size)
     while block := source.read(1 << 20):
         expected.update(block)
+    digest = expected.hexdigest()
 
     tracemalloc.start()
     try:
-        file = Outgoing("large.bin", stream(lambda: GeneratedStream(size)), size, expected.hexdigest())
+        file = Outgoing("large.bin", stream(lambda: GeneratedStream(size)), size, digest)
         result = place.deliver(file, parallel=1)["large.bin"]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
-    assert result == Delivered("large.bin", size, expected.hexdigest(), "created", place.verified)
-    assert hashlib.sha256(place.read("large.bin")).hexdigest() == expected.hexdigest()
+    assert result == Delivered("large.bin", size, digest, "created", place.verified)
     assert peak < 60_000_000
+    assert place.sizes() == {"large.bin": size}
+    assert place.sha256("large.bin") == digest
+    place.remove("large.bin")
 
 
+@proves(Case.TWO_WRITERS)
 def test_two_writers_of_one_name_give_one_whole_file(place: Place) -> None:
     contents = {f"work {number}.1": content(SMALL, number) for number in range(6)}
     results: dict[str, Any] = {}
@@ -278,6 +333,7 @@ def test_two_writers_of_one_name_give_one_whole_file(place: Place) -> None:
     assert place.names() == {"contested"}
 
 
+@proves(Case.TWO_WRITERS)
 def test_a_name_given_twice_is_delivered_once(place: Place) -> None:
     with place.connector() as connector:
         same = list(connector.deliver([outgoing("same", b"one")] * 5))
@@ -290,6 +346,7 @@ def test_a_name_given_twice_is_delivered_once(place: Place) -> None:
     assert sorted(type(result).__name__ for result in other) == ["Delivered", "Undelivered"]
 
 
+@proves(Case.GIVEN_UP)
 def test_a_delivery_that_is_given_up_leaves_no_temporary_names(place: Place) -> None:
     files = [outgoing(f"{number}", content(SMALL, number)) for number in range(50)]
     with place.connector() as connector:
@@ -330,6 +387,7 @@ with open_connector(options, Credentials(**credentials), attempt="work.1") as co
 """
 
 
+@proves(Case.KILLED)
 def test_a_try_that_is_killed_is_completed_by_the_next(place: Place) -> None:
     # XX-04, DX-091
     small, large = 40, 8
@@ -360,6 +418,19 @@ def test_a_try_that_is_killed_is_completed_by_the_next(place: Place) -> None:
     assert all(place.read(name) == data for name, data in contents.items())
 
 
+@proves(Case.LISTING)
+def test_the_servers_own_listing_and_ours_agree(place: Place) -> None:
+    # DX-052
+    files = {f"site {number % 3}/data/{number}.json": number * 1_000 for number in range(30)}
+    place.deliver(*(outgoing(path, content(size)) for path, size in files.items()))
+
+    assert place.sizes() == files
+    with place.connector() as connector:
+        found = [connector.stat(path) for path in files]
+    assert {file.path: file.bytes for file in found if file is not None} == files
+
+
+@proves(Case.LISTING)
 def test_stat_tells_what_is_there(place: Place) -> None:
     place.deliver(outgoing("a/file", b"12345"))
     with place.connector() as connector:
@@ -374,16 +445,18 @@ def test_stat_tells_what_is_there(place: Place) -> None:
     assert (found.checksum is None) == (place.connector().capabilities.checksum is None)
 
 
+@proves(Case.PREFLIGHT)
 def test_preflight_passes_and_leaves_nothing_behind(place: Place) -> None:
     # DX-086, DX-088
-    checks = list(place.connector().preflight())
+    checks = place.preflight()
 
     assert {check.state for check in checks} == {CheckState.PASSED}
-    assert checks[-1].step == "clean up"
+    assert "clean up" in [check.step for check in checks]
     assert all(check.message for check in checks)
     assert place.names() == set()
 
 
+@proves(Case.SECRETS)
 def test_messages_and_representations_hold_no_secret(place: Place) -> None:
     # XX-06
     secrets = [
@@ -400,6 +473,7 @@ def test_messages_and_representations_hold_no_secret(place: Place) -> None:
         assert not any(secret in text or secret.strip().splitlines()[-2:][0] in text for text in shown)
 
 
+@proves(Case.EXPLAINED)
 def test_every_error_names_place_and_action(place: Place) -> None:
     place.deliver(outgoing("file", b"old"))
     error = failure(place.deliver(outgoing("file", b"new"))["file"])

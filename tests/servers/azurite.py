@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.process import binary, free_ports, running, scratch
+from tests.servers.small_disk import give_room, own_disk
 
 INSTALL = "apt-get install -y --no-install-recommends npm"
 
@@ -29,11 +30,13 @@ class AzuriteServer:
     Attributes:
         account_url: `http://127.0.0.1:<port>/<account>`.
         key: the account's key, which may do everything.
+        disk: a small one of its own that holds the blobs, if there is one.
     """
 
     port: int
     key: str
     account: str = "outfeedtests"
+    disk: Path | None = None
 
     @property
     def account_url(self) -> str:
@@ -53,6 +56,11 @@ class AzuriteServer:
         from azure.storage.blob import ContainerClient
 
         return ContainerClient.from_connection_string(self.connection_string, name)
+
+    def give_room(self) -> None:
+        """Makes the small disk larger."""
+        assert self.disk is not None
+        give_room(self.disk, 400)
 
     def make_container(self, name: str) -> str:
         """A new, empty container."""
@@ -74,16 +82,18 @@ class AzuriteServer:
 
 
 @contextlib.contextmanager
-def azurite_server() -> Iterator[AzuriteServer]:
-    """A server on a free port with its data in a scratch folder."""
+def azurite_server(*, megabytes: int | None = None) -> Iterator[AzuriteServer]:
+    """A server on a free port with its data in a scratch folder, or on a disk of so many MB."""
     node = binary("node", INSTALL)
     main = _installed() / "node_modules/azurite/dist/src/blob/main.js"
     (port,) = free_ports(1)
-    server = AzuriteServer(port, base64.b64encode(os.urandom(64)).decode())
-    with scratch("azurite") as folder:
+    key = base64.b64encode(os.urandom(64)).decode()
+    with scratch("azurite") as folder, contextlib.ExitStack() as stack:
+        disk = stack.enter_context(own_disk(folder / "blobs", megabytes)) if megabytes else None
+        server = AzuriteServer(port, key, disk=disk)
         command = [node, str(main), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--silent"]
         # The SDK may speak a newer version of the protocol than the server knows.
-        command += ["--location", str(folder), "--skipApiVersionCheck", "--disableTelemetry"]
+        command += ["--location", str(disk or folder), "--skipApiVersionCheck", "--disableTelemetry"]
         accounts = {"AZURITE_ACCOUNTS": f"{server.account}:{server.key}"}
         with running(command, port=port, log=folder / "log", env={**os.environ, **accounts}, seconds=60):
             yield server

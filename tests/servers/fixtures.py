@@ -12,6 +12,7 @@ from tests.servers.gcs import GcsServer, gcs_server
 from tests.servers.google_xml import GoogleXml, google_xml
 from tests.servers.mariadb import MariadbServer, mariadb_server
 from tests.servers.postgres import PostgresServer, postgres_server
+from tests.servers.proftpd import proftpd_server
 from tests.servers.s3 import S3Server, s3_server
 from tests.servers.smtp import SmtpSink, smtp_sink
 from tests.servers.sshd import SshServer, ssh_server
@@ -42,6 +43,13 @@ def sshd() -> Iterator[SshServer]:
 def ftp() -> Iterator[FtpServer]:
     """An FTP server, plain and FTPS; make a base directory of your own with `make_base`."""
     with ftp_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def proftpd() -> Iterator[FtpServer]:
+    """Another FTP server, plain and FTPS; make a base directory of your own with `make_base`."""
+    with proftpd_server() as server:
         yield server
 
 

