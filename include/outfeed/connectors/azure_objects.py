@@ -10,7 +10,7 @@ from typing import Any
 
 from outfeed.connectors.azure_client import code_of, is_missing, is_taken, translated
 from outfeed.connectors.base import Outgoing
-from outfeed.connectors.transfer import Created, SourceReader, altered
+from outfeed.connectors.transfer import TEST_CONTENT, Created, SourceReader
 from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
 
 #: Bytes held per file in flight, and so of one request; a file of at most so many goes in one.
@@ -22,8 +22,6 @@ _MAX_BLOCK_SIZE = 4_000 << 20
 
 #: A file of unknown size gets larger blocks the longer it grows, so that 40 TB fit.
 _BLOCKS_PER_SIZE = 5_000
-
-_CONTENT = b"Outfeed was here.\n"
 
 
 def block_size(size: int | None, number: int = 0) -> int:
@@ -189,15 +187,15 @@ class AzureObjects:
     def try_put(self, path: str) -> str:
         """Creates a test blob as large files are created: from blocks."""
         block_id = base64.b64encode(b"0").decode()
-        self._stage(path, block_id, _CONTENT)
-        if not self._commit(path, [block_id], "text/plain", _md5(_CONTENT).digest()):
+        self._stage(path, block_id, TEST_CONTENT)
+        if not self._commit(path, [block_id], "text/plain", _md5(TEST_CONTENT).digest()):
             # Nobody else has this name: an answer was lost, and the client asked again.
             raise TransientError(f"{path} exists already", where=self._location, remedy="retried")
         return f"created {path}"
 
     def try_overwrite(self, path: str) -> str:
         """Tries to create the test blob again, in one request and from blocks; the store must refuse."""
-        refused = self._put(path, _CONTENT, "text/plain") is None
+        refused = self._put(path, TEST_CONTENT, "text/plain") is None
         if refused and not self._commit(path, [], "text/plain", _md5().digest()):
             return "the store refuses to create over an existing blob"
         raise TerminalError(
@@ -206,19 +204,6 @@ class AzureObjects:
             action=Action.ENGINEER,
             remedy="use a store that honours conditional writes, or another connector",
         )
-
-    def try_head(self, path: str) -> str:
-        """Looks at the test blob."""
-        head = self.head(path)
-        if head is None or head["ContentLength"] != len(_CONTENT):
-            raise altered(f"{path} is not reported as it was created", self._location)
-        return f"the store reports size, {'with' if self.checksum(head) else 'without'} checksum"
-
-    def try_get(self, path: str) -> str:
-        """Reads the test blob."""
-        if self.remote_sha256(path) != hashlib.sha256(_CONTENT).hexdigest():
-            raise altered(f"{path} reads back differently", self._location)
-        return "read the same bytes back"
 
     def try_delete(self, path: str) -> str:
         """Removes the test blob if we may."""

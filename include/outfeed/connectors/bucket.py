@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import threading
 from abc import abstractmethod
@@ -27,10 +28,12 @@ from outfeed.connectors.base import (
 from outfeed.connectors.s3_objects import whole_sha256
 from outfeed.connectors.transfer import (
     MEMORY,
+    TEST_CONTENT,
     Created,
     Room,
     SourceReader,
     Step,
+    altered,
     conflict,
     deliver_in_threads,
     run_steps,
@@ -93,12 +96,6 @@ class Objects(Protocol):
     def try_overwrite(self, path: str) -> str:
         """Tries to create the test object again; the store must refuse."""
 
-    def try_head(self, path: str) -> str:
-        """Looks at the test object."""
-
-    def try_get(self, path: str) -> str:
-        """Reads the test object."""
-
     def try_delete(self, path: str) -> str:
         """Removes the test object if we may."""
 
@@ -147,9 +144,9 @@ class BucketConnector(Connector):
                 [
                     Step("list", objects.try_list),
                     Step("write", partial(objects.try_put, path)),
-                    Step("size", partial(objects.try_head, path), ("write",)),
+                    Step("size", partial(_try_head, objects, path, self._location), ("write",)),
                     Step("no overwrite", partial(objects.try_overwrite, path), ("write",)),
-                    Step("read back", partial(objects.try_get, path), ("write",)),
+                    Step("read back", partial(_try_get, objects, path, self._location), ("write",)),
                     Step("clean up", partial(objects.try_delete, path), ("write",)),
                 ]
             )
@@ -201,3 +198,18 @@ class BucketConnector(Connector):
             found = f"sha256 {digest}"
         ours = f"{reader.bytes} bytes, sha256 {reader.sha256}"
         raise conflict(file.path, self._location, found, ours)
+
+
+def _try_head(objects: Objects, path: str, location: str) -> str:
+    """Looks at the test object."""
+    head = objects.head(path)
+    if head is None or head["ContentLength"] != len(TEST_CONTENT):
+        raise altered(f"{path} is not reported as it was created", location)
+    return f"the store reports size, {'with' if objects.checksum(head) else 'without'} checksum"
+
+
+def _try_get(objects: Objects, path: str, location: str) -> str:
+    """Reads the test object."""
+    if objects.remote_sha256(path) != hashlib.sha256(TEST_CONTENT).hexdigest():
+        raise altered(f"{path} reads back differently", location)
+    return "read the same bytes back"

@@ -34,6 +34,7 @@ from outfeed.connectors.gcs_direct import DirectCreates
 from outfeed.connectors.google_names import bucket_problem
 from outfeed.connectors.transfer import (
     MEMORY,
+    TEST_CONTENT,
     Room,
     SourceReader,
     Step,
@@ -53,8 +54,6 @@ CHUNK_SIZE = 8 << 20
 
 #: Folder below the prefix for the object that a preflight creates.
 PREFLIGHT_FOLDER = ".outfeed-preflight"
-
-_CONTENT = b"Outfeed was here.\n"
 
 
 class GcsOptions(DestinationOptions):
@@ -280,7 +279,7 @@ class GcsConnector(Connector):
 
     def _check_create(self, name: str) -> str:
         self._bucket.blob(name).upload_from_string(
-            _CONTENT, content_type="text/plain", if_generation_match=0, timeout=TIMEOUT
+            TEST_CONTENT, content_type="text/plain", if_generation_match=0, timeout=TIMEOUT
         )
         return f"created {name}"
 
@@ -300,7 +299,7 @@ class GcsConnector(Connector):
 
     def _check_get(self, name: str) -> str:
         content = self._bucket.blob(name).download_as_bytes(timeout=TIMEOUT)
-        if content != _CONTENT:
+        if content != TEST_CONTENT:
             raise altered(f"{name} reads back differently", self._options.location())
         return "read the same bytes back"
 

@@ -13,10 +13,8 @@ from outfeed.connectors.s3_client import PERMISSIONS, is_missing, is_taken
 from outfeed.connectors.s3_direct import DirectPuts
 from outfeed.connectors.s3_parts import PartUploads, part_size
 from outfeed.connectors.s3_store import HEADERS, Prefix, S3Store
-from outfeed.connectors.transfer import Created, Room, SourceReader, altered
+from outfeed.connectors.transfer import TEST_CONTENT, Created, Room, SourceReader
 from outfeed.errors import Action, OutfeedError, TerminalError
-
-_CONTENT = b"Outfeed was here.\n"
 
 
 def whole_sha256(head: dict[str, Any]) -> str | None:
@@ -180,25 +178,11 @@ class S3Objects:
     def _put_test(self, path: str) -> None:
         self._client.put_object(
             **self._store.object(path),
-            **self._store.digest(_CONTENT),
+            **self._store.digest(TEST_CONTENT),
             **self.condition,
-            Body=_CONTENT,
+            Body=TEST_CONTENT,
             ContentType="text/plain",
         )
-
-    def try_head(self, path: str) -> str:
-        """Looks at the test object."""
-        head = self.head(path)
-        if head is None or head["ContentLength"] != len(_CONTENT):
-            raise altered(f"{path} is not reported as it was created", self._location)
-        checksum = "with" if self.checksum(head) else "without"
-        return f"the store reports size, {checksum} checksum"
-
-    def try_get(self, path: str) -> str:
-        """Reads the test object."""
-        if self.remote_sha256(path) != hashlib.sha256(_CONTENT).hexdigest():
-            raise altered(f"{path} reads back differently", self._location)
-        return "read the same bytes back"
 
     def try_delete(self, path: str) -> str:
         """Removes the test object if we may."""

@@ -18,6 +18,9 @@ from outfeed.errors import Action, DestinationConflict, OutfeedError, TerminalEr
 #: Folder below the base that holds all temporary names; loaders skip names that begin with a dot.
 TEMPORARY_FOLDER = ".outfeed-tmp"
 
+#: What a preflight writes into a bucket.
+TEST_CONTENT = b"Outfeed was here.\n"
+
 #: Bytes that all files in flight of one delivery hold together.
 MEMORY = 40 << 20
 
