@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.hostile.ground import Ground
-from tests.hostile.report import Row, page
+from tests.hostile.report import Row, commit, write_stories
 from tests.hostile.run import Result, run_seed
 from tests.hostile.story import CONNECTORS
 
@@ -24,8 +24,10 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--minutes", type=float, default=0, help="stop after so many minutes")
     parser.add_argument("--connector", choices=CONNECTORS, help="only this connector")
-    parser.add_argument("--counts", type=Path, help="file to which one line per seed is added")
-    parser.add_argument("--report", type=Path, help="file to write the table to, docs/hostile.md")
+    parser.add_argument("--counts", type=Path, help="file to which one line per story is added")
+    parser.add_argument(
+        "--report", type=Path, help="page to write, docs/hostile.md: of all stories in the file of counts"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     if not arguments.verbose:
@@ -33,6 +35,7 @@ def main() -> int:
     seeds = arguments.seed or range(arguments.first, arguments.first + arguments.seeds)
     end = time.monotonic() + arguments.minutes * 60 if arguments.minutes else float("inf")
     results: list[Result] = []
+    code = commit()
     with Ground() as ground:
         for seed in seeds:
             if time.monotonic() > end:
@@ -42,15 +45,19 @@ def main() -> int:
             _tell(result, whole=bool(arguments.seed))
             if arguments.counts:
                 with arguments.counts.open("a") as file:
-                    file.write(_line(result))
+                    file.write(_row(result, code).line())
     _summary(results)
-    if arguments.report and results:
-        arguments.report.write_text(page([_row(result) for result in results]))
+    if arguments.report:
+        rows = [_row(result, code) for result in results]
+        if arguments.counts:
+            rows = [Row.read(line) for line in arguments.counts.read_text().splitlines()]
+        write_stories(arguments.report, rows)
     return 1 if any(result.violations for result in results) else 0
 
 
-def _row(result: Result) -> Row:
-    return Row(result.story.seed, result.story.connector, result.tries, result.outcome)
+def _row(result: Result, code: str) -> Row:
+    story = result.story
+    return Row(story.seed, story.connector, result.tries, result.outcome, round(result.seconds, 2), code)
 
 
 def _tell(result: Result, *, whole: bool) -> None:
@@ -62,14 +69,6 @@ def _tell(result: Result, *, whole: bool) -> None:
             f"{result.outcome} after {result.tries} tries, {result.seconds:.1f} s {result.reason}\n",
             flush=True,
         )
-
-
-def _line(result: Result) -> str:
-    story = result.story
-    return (
-        f"{story.seed}\t{story.connector}\t{story.server}\t{result.tries}\t{result.outcome}\t"
-        f"{len(result.violations)}\t{result.seconds:.2f}\n"
-    )
 
 
 def _summary(results: list[Result]) -> None:

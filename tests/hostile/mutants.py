@@ -6,6 +6,7 @@ the first hundred, has a violation.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import inspect
@@ -13,12 +14,14 @@ import logging
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from outfeed.connectors import ftp_file, gcs, local, s3_client, s3_objects, sftp_base, sftp_file
 from outfeed.steps import file_log, upload
 from tests.hostile.ground import Ground
+from tests.hostile.report import Planted, write_planted
 from tests.hostile.run import run_seed
 
 #: Stories after which a mutant counts as not found.
@@ -210,18 +213,23 @@ def _without(ground: Ground, mutant: Mutant, seed: int) -> list[str]:
 
 def main() -> int:
     """Exit code 1 if a mutant survives."""
+    parser = argparse.ArgumentParser(prog="python -m tests.hostile.mutants", description=__doc__)
+    parser.add_argument("words", nargs="*", help="only bugs in whose description one of these stands")
+    parser.add_argument("--report", type=Path, help="page to write, docs/hostile.md")
+    arguments = parser.parse_args()
     logging.disable()
-    survivors = 0
-    wanted = sys.argv[1:]
+    bugs: list[Planted] = []
     with Ground() as ground:
         for mutant in MUTANTS:
-            if wanted and not any(word in mutant.what for word in wanted):
+            if arguments.words and not any(word in mutant.what for word in arguments.words):
                 continue
             stories, found = seed_that_finds(ground, mutant)
-            survivors += not found
+            bugs.append(Planted(mutant.what, mutant.connectors, stories - 1 if found else None, found[:120]))
             verdict = "found" if found else "SURVIVED"
             print(f"{verdict} after {stories} stories: {mutant.what}: {found[:160]}", flush=True)
-    return 1 if survivors else 0
+    if arguments.report:
+        write_planted(arguments.report, bugs, STORIES)
+    return 1 if any(bug.seed is None for bug in bugs) else 0
 
 
 if __name__ == "__main__":

@@ -124,6 +124,8 @@ class HostileSftp(asyncssh.SFTPServer):  # type: ignore[misc]
         names = [os.fsdecode(part) for part in arguments if isinstance(part, bytes)]
         what = " ".join(names)[:120] if op != "write" else ""
         fault = self.armed.take(op, self._kinds(op, names), what)
+        if fault is None and op == "rename" and names[1].endswith("/_SUCCESS"):
+            fault = self.armed.take("marker", what=what)
         if fault is None:
             return await self._really(op, *arguments)
         if fault.kind == "short write":

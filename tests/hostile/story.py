@@ -219,7 +219,8 @@ _SFTP = [
     _at("lost", _SFTP_OPS, 8),
     _at("lost", "rename close", 5),
     _at("lost", "rename", 16),
-    _at("cut", "rename", 16),
+    # The last request of all, after which nothing else shows that the connection is gone.
+    _at("cut", "marker", 1),
     _at("lost", "write", 20),
     _at("cut", _SFTP_OPS + " write", 8),
     _at("mute", "rename stat write close open", 6),
