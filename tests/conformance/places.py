@@ -452,20 +452,21 @@ class GcsPlace(Place):
 
     @contextlib.contextmanager
     def without(self, right: Right) -> Iterator[tuple[Place, str]]:
-        def rule(method: str, path: str) -> tuple[int, str] | None:
-            refused = method == "DELETE" if right == "delete" else self._overwrites(method, path)
+        def deletes(method: str, path: str) -> tuple[int, str] | None:
+            return (403, _GOOGLE_FORBIDDEN) if right == "delete" and method == "DELETE" else None
+
+        def overwrites(method: str, path: str, body: bytes) -> tuple[int, str] | None:
+            refused = right == "overwrite" and self._overwrites(method, path, body)
             return (403, _GOOGLE_FORBIDDEN) if refused else None
 
-        with http_proxy(self.server.port, rule) as url:
+        with http_proxy(self.server.port, deletes, overwrites) as url:
             self.credentials = Credentials(extra={"is_anonymous": True, "api_endpoint": url})
             yield self, "**mocked**: a proxy before the stand-in answers 403"
 
-    def _overwrites(self, method: str, path: str) -> bool:
+    def _overwrites(self, method: str, path: str, body: bytes) -> bool:
         """Whether a request would create over an object: Google asks for the right to delete first."""
-        parts = urllib.parse.urlsplit(path)
-        name = urllib.parse.parse_qs(parts.query).get("name", [""])[0]
-        starts = method == "POST" and parts.path.startswith("/upload/")
-        return starts and name.removeprefix("testing/") in self.names()
+        starts = method == "POST" and path.startswith("/upload/")
+        return starts and any(f'"testing/{name}"'.encode() in body for name in self.names())
 
     @contextlib.contextmanager
     def full(self) -> Iterator[tuple[Place, int, Callable[[], None], str]]:

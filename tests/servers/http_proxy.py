@@ -12,11 +12,13 @@ from tests.servers.process import free_ports
 
 #: Decides on (method, path with query); None lets the request through, otherwise status and body.
 Rule = Callable[[str, str], tuple[int, str] | None]
+#: Decides on (method, path with query, body) in the same way.
+BodyRule = Callable[[str, str, bytes], tuple[int, str] | None]
 
 
 @contextlib.contextmanager
-def http_proxy(target_port: int, rule: Rule) -> Iterator[str]:
-    """A proxy in front of a port of 127.0.0.1; yields its URL."""
+def http_proxy(target_port: int, rule: Rule, body_rule: BodyRule | None = None) -> Iterator[str]:
+    """A proxy in front of a port of 127.0.0.1; yields its URL. The second rule is asked if the first lets go."""
     (port,) = free_ports(1)
     target = f"127.0.0.1:{target_port}"
     own = f"127.0.0.1:{port}"
@@ -27,6 +29,8 @@ def http_proxy(target_port: int, rule: Rule) -> Iterator[str]:
         def _serve(self) -> None:
             body = self._body()
             refusal = rule(self.command, self.path)
+            if refusal is None and body_rule is not None:
+                refusal = body_rule(self.command, self.path, body)
             if refusal is not None:
                 status, text = refusal
                 self._answer(status, [("Content-Type", "application/json")], text.encode())
