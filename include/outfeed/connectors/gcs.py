@@ -211,12 +211,13 @@ class GcsConnector(Connector):
             return self._create(file, stream)
 
     def _create(self, file: Outgoing, stream: _Upload) -> Delivered:
-        from google.api_core.exceptions import PreconditionFailed
+        from google.api_core.exceptions import Forbidden, PreconditionFailed
 
         with self._faults(f"create {file.path}", "storage.objects.create"):
             try:
                 size, crc32c = self._send(file, stream)
-            except PreconditionFailed:
+            except (PreconditionFailed, Forbidden):
+                # Who may not delete may get 403 for a taken name, too.
                 existing = self._existing(file)
                 if existing is None:
                     raise
