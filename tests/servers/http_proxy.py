@@ -17,8 +17,10 @@ BodyRule = Callable[[str, str, bytes], tuple[int, str] | None]
 
 
 @contextlib.contextmanager
-def http_proxy(target_port: int, rule: Rule, body_rule: BodyRule | None = None) -> Iterator[str]:
-    """A proxy in front of a port of 127.0.0.1; yields its URL. The second rule is asked if the first lets go."""
+def http_proxy(
+    target_port: int, rule: Rule, body_rule: BodyRule = lambda method, path, body: None
+) -> Iterator[str]:
+    """A proxy in front of a port of 127.0.0.1; yields its URL. What one rule refuses is refused."""
     (port,) = free_ports(1)
     target = f"127.0.0.1:{target_port}"
     own = f"127.0.0.1:{port}"
@@ -28,9 +30,7 @@ def http_proxy(target_port: int, rule: Rule, body_rule: BodyRule | None = None) 
 
         def _serve(self) -> None:
             body = self._body()
-            refusal = rule(self.command, self.path)
-            if refusal is None and body_rule is not None:
-                refusal = body_rule(self.command, self.path, body)
+            refusal = rule(self.command, self.path) or body_rule(self.command, self.path, body)
             if refusal is not None:
                 status, text = refusal
                 self._answer(status, [("Content-Type", "application/json")], text.encode())
