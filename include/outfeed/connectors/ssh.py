@@ -406,7 +406,8 @@ async def _start_sftp(server: Server, connection: asyncssh.SSHClientConnection) 
             client = await connection.start_sftp_client()
     except asyncssh.ChannelOpenError as error:
         # A connection that is lost now ends in the same exception as a refusal.
-        passing = connection.is_closed() or error.code == asyncssh.OPEN_RESOURCE_SHORTAGE
+        codes = (asyncssh.OPEN_CONNECT_FAILED, asyncssh.OPEN_RESOURCE_SHORTAGE)
+        passing = error.code in codes or connection.is_closed()
         connection.abort()
         if passing:
             raise StepError("sftp", _transient(server, f"SFTP did not start ({reason(error)})")) from error
