@@ -34,6 +34,7 @@ class _Half(asyncio.Protocol):
         self.under_way_bytes = 0
         self.timer: asyncio.TimerHandle | None = None
         self.ended = False
+        self.held = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -68,7 +69,7 @@ class _Half(asyncio.Protocol):
         due = asyncio.get_running_loop().time() + self.proxy.delay / 2
         self.under_way.append((due, data))
         self.under_way_bytes += len(data)
-        if self.under_way_bytes > _WINDOW and self.transport is not None:
+        if (self.held or self.under_way_bytes > _WINDOW) and self.transport is not None:
             self.transport.pause_reading()
         self._schedule()
 
@@ -85,7 +86,7 @@ class _Half(asyncio.Protocol):
             _, data = self.under_way.popleft()
             self.under_way_bytes -= len(data)
             self.peer.transport.write(data)
-        if self.under_way_bytes <= _WINDOW and self.transport is not None and not self.ended:
+        if self.under_way_bytes <= _WINDOW and not (self.held or self.ended) and self.transport is not None:
             self.transport.resume_reading()
         self._schedule()
         if self.ended and not self.under_way:
@@ -122,6 +123,7 @@ class TcpProxy:
         self.silent = False
         self.halves: set[_Half] = set()
         self._remaining: int | None = None
+        self._capacity: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def cut_after(self, client_bytes: int) -> None:
@@ -133,6 +135,26 @@ class TcpProxy:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self.abort_all)
 
+    def hold_after(self, client_bytes: int) -> None:
+        """Holds back all connections once clients have sent so many more bytes; later ones work."""
+        self._capacity = self.client_bytes + client_bytes
+
+    @property
+    def holds(self) -> bool:
+        """Whether connections are held back."""
+        return any(half.held for half in list(self.halves))
+
+    def release(self) -> None:
+        """Lets held connections go on, without a loss."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._release_all)
+
+    def _release_all(self) -> None:
+        for half in list(self.halves):
+            half.held = False
+            if half.transport is not None:
+                half.transport.resume_reading()
+
     def black_hole(self, on: bool = True) -> None:
         """From now on nothing comes through, but no connection ends."""
         self.silent = on
@@ -140,6 +162,10 @@ class TcpProxy:
     def let_through(self, count: int) -> bool:
         """Counts what clients send; False exactly once, when the cut is due."""
         self.client_bytes += count
+        if self._capacity is not None and self.client_bytes >= self._capacity:
+            self._capacity = None
+            for half in self.halves:
+                half.held = not half.upstream
         if self._remaining is None:
             return True
         self._remaining -= count
@@ -150,6 +176,7 @@ class TcpProxy:
 
     def abort_all(self) -> None:
         """`cut`, from within the proxy's own loop."""
+        self._capacity = None
         for half in list(self.halves):
             half.abort()
 

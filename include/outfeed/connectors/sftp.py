@@ -32,6 +32,7 @@ from outfeed.connectors.base import (
 from outfeed.connectors.sftp_base import SftpBase
 from outfeed.connectors.sftp_file import SftpDelivery
 from outfeed.connectors.sftp_preflight import preflight
+from outfeed.connectors.sftp_resume import worth_keeping
 from outfeed.connectors.ssh import Server, connect, public_line
 from outfeed.connectors.ssh_pool import LoopThread, SessionPool
 from outfeed.connectors.transfer import FileFault, in_flight, is_overlong
@@ -239,7 +240,7 @@ class SftpConnector(Connector):
         self, kind: ExceptionType | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._thread.run(self._close())
+            self._thread.run(self._close(keep_unfinished=error is not None and worth_keeping(error)))
         finally:
             self._thread.close()
 
@@ -277,15 +278,15 @@ class SftpConnector(Connector):
             try:
                 await self._base.prepare(session)
             except BaseException:
-                await self._base.clean_up(session)
+                await self._base.clean_up(session, keep_unfinished=True)
                 raise
         except BaseException:
             await self._sessions.close()
             raise
         self.capabilities = self._base.capabilities
 
-    async def _close(self) -> None:
-        await self._base.clean_up(await self._sessions.first())
+    async def _close(self, *, keep_unfinished: bool) -> None:
+        await self._base.clean_up(await self._sessions.first(), keep_unfinished=keep_unfinished)
         await self._sessions.close()
 
     async def _size(self, path: str) -> int | None:

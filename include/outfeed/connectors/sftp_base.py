@@ -15,6 +15,9 @@ from outfeed.errors import Action, OutfeedError, TerminalError
 if TYPE_CHECKING:
     import asyncssh
 
+#: Names of files that a newer try of the same work takes over begin so.
+UNFINISHED = "unfinished-"
+
 #: Requests that are sent together when a folder is emptied.
 _BATCH = 64
 
@@ -41,7 +44,10 @@ class SftpBase(RemoteBase):
     # -- before and after the files
 
     async def prepare(self, session: SshSession) -> None:
-        """Makes this try's folder, removes what dead tries left, and finds out what `rename` does here."""
+        """Makes this try's folder, removes what dead tries left, and finds out what `rename` does here.
+
+        Large files that an older try of the same work began are kept: they move into this try's folder.
+        """
         import asyncssh
 
         try:
@@ -114,10 +120,23 @@ class SftpBase(RemoteBase):
             name = str(entry.filename)
             age = now - (entry.attrs.mtime or now)
             if self._is_dead(name, age):
-                await self._remove_tree(session, self.path(f"{TEMPORARY_FOLDER}/{name}"))
+                folder = self.path(f"{TEMPORARY_FOLDER}/{name}")
+                if self._is_dead(name, 0):
+                    await self._take_over(session, folder)
+                await self._remove_tree(session, folder)
 
-    async def clean_up(self, session: SshSession) -> bool:
+    async def _take_over(self, session: SshSession, folder: str) -> None:
+        """Moves what may be continued; what can't be moved is removed with its folder."""
+        for entry in await self._entries(session, folder):
+            name = str(entry.filename)
+            if name.startswith(UNFINISHED):
+                await self._renames(session, f"{folder}/{name}", self.temporary(name))
+
+    async def clean_up(self, session: SshSession, *, keep_unfinished: bool = False) -> bool:
         """Removes this try's temporary names, and the folder of all tries if it is empty.
+
+        Args:
+            keep_unfinished: whether large files that a later try may continue stay.
 
         Returns:
             Whether nothing of this try is left.
@@ -125,7 +144,7 @@ class SftpBase(RemoteBase):
         import asyncssh
 
         try:
-            await self._remove_tree(session, self.temporary())
+            await self._remove_tree(session, self.temporary(), keep=UNFINISHED if keep_unfinished else None)
             await session.ask(session.client.rmdir(self.path(TEMPORARY_FOLDER)))
         except (asyncssh.SFTPFailure, asyncssh.SFTPDirNotEmpty):
             # Another try's folder is in there.
@@ -206,18 +225,25 @@ class SftpBase(RemoteBase):
             raise session.fault(error, f"list {folder}") from error
         return [entry for entry in entries if entry.filename not in (".", "..")]
 
-    async def _remove_tree(self, session: SshSession, folder: str) -> None:
+    async def _remove_tree(self, session: SshSession, folder: str, *, keep: str | None = None) -> None:
+        """Removes a folder with its files, but for those whose names begin with `keep`."""
         import asyncssh
 
-        entries = await self._entries(session, folder)
-        for start in range(0, len(entries), _BATCH):
-            batch = [f"{folder}/{entry.filename}" for entry in entries[start : start + _BATCH]]
-            await self.remove(session, *batch)
+        names = [str(entry.filename) for entry in await self._entries(session, folder)]
+        paths = [f"{folder}/{name}" for name in names if keep is None or not name.startswith(keep)]
+        for start in range(0, len(paths), _BATCH):
+            await self.remove(session, *paths[start : start + _BATCH])
         try:
             await session.ask(session.client.rmdir(folder))
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied):
             # Removed by somebody else, or its try is still writing into it.
             return
+
+    async def discard(self, session: SshSession, handle: asyncssh.SFTPClientFile[bytes], *paths: str) -> None:
+        """Closes a file and removes paths, as far as possible."""
+        await asyncio.gather(
+            session.ask(handle.close()), self.remove(session, *paths), return_exceptions=True
+        )
 
     async def remove(self, session: SshSession, *paths: str) -> None:
         """Removes files; what can't be removed now is met again by the next try."""

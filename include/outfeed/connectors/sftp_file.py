@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Coroutine
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from outfeed.connectors.base import BLOCK_SIZE, Delivered, Outgoing
 from outfeed.connectors.sftp_base import SftpBase, is_folder
+from outfeed.connectors.sftp_resume import Part, Progress, find_part, new_name, worth_keeping
 from outfeed.connectors.ssh_session import SshSession
 from outfeed.connectors.transfer import FileFault, SourceReader, conflict
 from outfeed.errors import Action, TransientError
 
 if TYPE_CHECKING:
     import asyncssh
+
+log = logging.getLogger(__name__)
 
 #: Bytes after which a growing file is synced: one sync of all of it could take longer than we wait.
 SYNC_EVERY = 256 << 20
@@ -30,7 +34,8 @@ class SftpDelivery:
 
     A file is written under a temporary name, synced where the server offers it, compared by size, and then
     renamed onto a name that must be free. Requests that need no earlier answer are sent together, so that a
-    small file takes three round trips.
+    small file takes three round trips. A file with `unfinished` goes on where an older try of the same work
+    stopped, unless the server can't rename (XX-03).
 
     Args:
         base: the destination's base directory.
@@ -58,13 +63,33 @@ class SftpDelivery:
         """
         import asyncssh
 
+        try:
+            part = await find_part(session, self._base, file)
+            delivered = part and await self._go_on(session, file, part)
+            return delivered or await self._from_start(session, file)
+        except (asyncssh.Error, OSError) as error:
+            raise session.fault(error, f"deliver {file.path}") from error
+
+    async def _go_on(self, session: SshSession, file: Outgoing, part: Part) -> Delivered | None:
+        """Delivers a file from where the part ends; removes a part that is not the file's beginning."""
+        reader = await asyncio.to_thread(SourceReader, file, self._stop)
+        try:
+            if await part.begins(reader):
+                log.info("%s goes on at byte %d of %d", file.path, part.offset, file.size)
+                first = await asyncio.to_thread(reader.block, BLOCK_SIZE)
+                return await self._deliver_aside(session, file, reader, first, part)
+        finally:
+            reader.close()
+        log.info("%s begins anew: what is at the server is not its beginning", file.path)
+        await self._base.discard(session, part.handle, self._base.temporary(part.name))
+        return None
+
+    async def _from_start(self, session: SshSession, file: Outgoing) -> Delivered:
         reader, first = await asyncio.to_thread(self._open_source, file)
         try:
             if self._base.rename == "none":
                 return await self._deliver_in_place(session, file, reader, first)
             return await self._deliver_aside(session, file, reader, first)
-        except (asyncssh.Error, OSError) as error:
-            raise session.fault(error, f"deliver {file.path}") from error
         finally:
             reader.close()
 
@@ -77,10 +102,15 @@ class SftpDelivery:
             raise
 
     async def _deliver_aside(
-        self, session: SshSession, file: Outgoing, reader: SourceReader, first: bytes
+        self,
+        session: SshSession,
+        file: Outgoing,
+        reader: SourceReader,
+        first: bytes,
+        part: Part | None = None,
     ) -> Delivered:
-        aside = self._base.next_temporary()
-        created = _started(self._base.create(session, aside))
+        aside, progress = self._aside(file, part)
+        created = _started(self._writable(session, aside, part))
         looked = _started(self._look(session, file.path, reader))
         folder = _started(self._base.folder(session, file.path.rpartition("/")[0]))
         await asyncio.gather(created, looked, folder, return_exceptions=True)
@@ -90,17 +120,35 @@ class SftpDelivery:
             existing = await looked
             if existing is not None:
                 return await self._identical(session, file, reader, existing)
-            await self._write(session, aside, handle, reader, first)
+            await self._write(session, aside, handle, reader, first, progress)
             await self._verify(session, aside, reader)
             await self._publish(session, aside, file.path)
         except _NameTakenError as taken:
             return await self._identical(session, file, reader, taken.existing)
+        except BaseException as error:
+            if progress is not None and progress.noted and _may_go_on(session, error):
+                await self._base.discard(session, handle)
+                aside = ""
+            raise
         else:
             aside = ""
             return Delivered(file.path, reader.bytes, reader.sha256, "created", self._verified)
         finally:
             if aside:
-                await self._discard(session, handle, aside)
+                await self._base.discard(session, handle, aside)
+
+    def _aside(self, file: Outgoing, part: Part | None) -> tuple[str, Progress | None]:
+        """Where the file is written, and what is noted of it."""
+        if file.unfinished is None:
+            return self._base.next_temporary(), None
+        name = part.name if part is not None else new_name()
+        progress = Progress(file.unfinished, name, 0 if part is None else part.offset)
+        return self._base.temporary(name), progress
+
+    async def _writable(
+        self, session: SshSession, path: str, part: Part | None
+    ) -> asyncssh.SFTPClientFile[bytes]:
+        return await self._base.create(session, path) if part is None else part.handle
 
     async def _look(self, session: SshSession, path: str, reader: SourceReader) -> asyncssh.SFTPAttrs | None:
         """What is under the final name, where asking is worth a request.
@@ -126,7 +174,7 @@ class SftpDelivery:
             await self._write(session, final, handle, reader, first)
             await self._verify(session, final, reader)
         except BaseException:
-            await self._discard(session, handle, final)
+            await self._base.discard(session, handle, final)
             raise
         return Delivered(file.path, reader.bytes, reader.sha256, "created", self._verified)
 
@@ -137,17 +185,22 @@ class SftpDelivery:
         handle: asyncssh.SFTPClientFile[bytes],
         reader: SourceReader,
         first: bytes,
+        progress: Progress | None = None,
     ) -> None:
         """Sends the content, syncs and closes; afterwards the size at the server equals ours."""
         import asyncssh
 
         requests: deque[asyncio.Task[Any]] = deque()
         try:
-            written = await self._send(session, handle, reader, first, requests)
+            written = await self._send(session, handle, reader, first, requests, progress)
             requests.append(_started(self._sync(session, handle)))
             requests.append(_started(session.call(handle.close)))
             requests.append(_started(session.call(session.client.stat, path)))
             size = (await asyncio.gather(*requests))[-1].size
+        except asyncssh.SFTPNoSuchFile as error:
+            if self._base.rename == "none":
+                raise
+            raise await self._base.fenced(session) from error
         except asyncssh.SFTPFailure as error:
             full = await session.full_disk(self._base.path())
             raise full or session.fault(error, f"write {path}") from error
@@ -159,7 +212,7 @@ class SftpDelivery:
             # A server may answer stat before close has taken effect.
             size = (await session.ask(session.client.stat(path))).size
         if size != written:
-            raise TransientError(
+            raise _AlteredError(
                 f"{path} has {size} bytes at the server, not the {written} that were sent",
                 where=session.location,
                 action=Action.CUSTOMER,
@@ -173,9 +226,10 @@ class SftpDelivery:
         reader: SourceReader,
         block: bytes,
         requests: deque[asyncio.Task[Any]],
+        progress: Progress | None,
     ) -> int:
         """Sends the content with a bounded number of requests in flight; returns its bytes."""
-        written = 0
+        written = reader.bytes - len(block)
         while block:
             for start in range(0, len(block), session.write_size):
                 if len(requests) >= self._window:
@@ -185,6 +239,9 @@ class SftpDelivery:
                 if written // SYNC_EVERY != (written + len(piece)) // SYNC_EVERY:
                     requests.append(_started(self._sync(session, handle)))
                 written += len(piece)
+            if progress is not None and progress.due(written):
+                requests.append(_started(self._sync(session, handle)))
+                requests.append(_started(progress.note(written, [*requests])))
             block = b"" if reader.finished else await asyncio.to_thread(reader.block, BLOCK_SIZE)
         return written
 
@@ -201,7 +258,7 @@ class SftpDelivery:
         if self._verified == "read-back":
             digest = await self._remote_sha256(session, path)
             if digest != reader.sha256:
-                raise TransientError(
+                raise _AlteredError(
                     f"{path} reads back with sha256 {digest}, not {reader.sha256}",
                     where=session.location,
                     action=Action.CUSTOMER,
@@ -260,9 +317,9 @@ class SftpDelivery:
             await session.ask(handle.close())
         return digest.hexdigest()
 
-    async def _discard(self, session: SshSession, handle: asyncssh.SFTPClientFile[bytes], path: str) -> None:
-        removal = session.ask(session.client.remove(path))
-        await asyncio.gather(session.ask(handle.close()), removal, return_exceptions=True)
+
+class _AlteredError(TransientError):
+    """The server holds something else than was sent: what it holds must not be continued."""
 
 
 class _NameTakenError(Exception):
@@ -276,3 +333,13 @@ class _NameTakenError(Exception):
 def _started(request: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     """A task: requests go out in the order in which their tasks were made."""
     return asyncio.get_running_loop().create_task(request)
+
+
+def _may_go_on(session: SshSession, error: BaseException) -> bool:
+    """Whether a later try may go on with what was sent before the error."""
+    import asyncssh
+
+    cause = error.error if isinstance(error, FileFault) else error
+    if isinstance(cause, asyncssh.Error | OSError):
+        cause = session.fault(cause, "deliver a file")
+    return worth_keeping(cause) and not isinstance(cause, _AlteredError)
