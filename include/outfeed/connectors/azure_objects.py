@@ -82,7 +82,8 @@ class AzureObjects:
                     content_settings=_settings(content_type, digest.digest()),
                 )
             except HttpResponseError as error:
-                if is_taken(error):
+                # Who may create but not write is refused a taken name by its missing right.
+                if is_taken(error) or (error.status_code == 403 and self._seen(path)):
                     return None
                 raise
         hexdigest: str = digest.hexdigest()
