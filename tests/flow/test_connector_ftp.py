@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import ftplib
 import io
@@ -25,15 +24,16 @@ from outfeed.errors import (
     Action,
     DestinationConflict,
     OutfeedError,
-    SupersededError,
     TerminalError,
     TransientError,
 )
 from tests.conformance.places import FtpPlace, content, failure, outgoing
 from tests.servers.certificates import make_certificates
 from tests.servers.ftp import FtpServer, ftp_server
+from tests.servers.full_queue import full_queue
 from tests.servers.odd_ftp import OddFtpServer, odd_ftp_server
 from tests.servers.proxy import TcpProxy, tcp_proxy
+from tests.servers.small_disk import small_disk
 
 pytestmark = pytest.mark.servers
 
@@ -236,27 +236,13 @@ def test_refusal_silence_and_no_greeting_are_told_apart(
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(TransientError, match="refuses connections"):
             place.deliver(outgoing("file", b"data"), ftp_port=closed.getsockname()[1])
-    with _full_queue() as port, pytest.raises(TransientError, match="time-out"):
+    with full_queue() as port, pytest.raises(TransientError, match="time-out"):
         place.deliver(outgoing("file", b"data"), ftp_port=port)
     proxy.black_hole()
     with pytest.raises(TransientError, match="did not say hello"):
         place.deliver(outgoing("file", b"data"), ftp_port=proxy.port)
     with pytest.raises(OutfeedError, match=r"resolve|name server"):
         place.deliver(outgoing("file", b"data"), ftp_host="no-such-host.invalid")
-
-
-@contextlib.contextmanager
-def _full_queue() -> Iterator[int]:
-    """A port for which the kernel drops further packets, as a firewall does."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 def test_a_firewall_before_the_passive_ports_is_named() -> None:
@@ -387,37 +373,6 @@ def test_a_server_that_stops_answering_does_not_hang_us(
         odd_place(server).deliver(outgoing("file", b"data"))
 
 
-def test_temporary_files_of_other_work_stay_until_they_are_old(place: FtpPlace) -> None:
-    fresh, old = (place.folder / TEMPORARY_FOLDER / name for name in ("other.1~aa", "another.1~bb"))
-    for folder in (fresh, old):
-        folder.mkdir(parents=True)
-        (folder / "0").write_bytes(b"part of a file")
-        for path in (folder.parent, folder, folder / "0"):
-            os.chown(path, place.server.user.pw_uid, place.server.user.pw_gid)
-    yesterday = time.time() - 25 * 3600
-    os.utime(old / "0", (yesterday, yesterday))
-
-    place.deliver(outgoing("file", b"data"))
-    assert place.names() == {"file", f"{TEMPORARY_FOLDER}/other.1~aa/0"}
-
-
-def test_an_older_try_that_lives_on_is_stopped_by_the_newer_one(place: FtpPlace) -> None:
-    # XX-04
-    with place.connector("work.1") as older, place.connector("work.2") as newer:
-        with pytest.raises(SupersededError):
-            list(older.deliver([outgoing("file", b"from the older")]))
-        assert isinstance(next(iter(newer.deliver([outgoing("file", b"from the newer")]))), Delivered)
-    assert place.read("file") == b"from the newer"
-    assert place.names() == {"file"}
-
-
-def test_a_cleaner_at_the_destination_is_no_newer_try(place: FtpPlace) -> None:
-    with place.connector("work.1") as connector:
-        subprocess.run(["rm", "-rf", str(place.folder / TEMPORARY_FOLDER)], check=True)
-        with pytest.raises(TransientError, match="were removed while we were writing"):
-            list(connector.deliver([outgoing("file", b"data")]))
-
-
 # -- where files go
 
 
@@ -541,17 +496,12 @@ def test_a_full_quota_is_the_customers_to_free_and_publishes_nothing() -> None:
 
 
 def test_a_full_disk_publishes_nothing(place: FtpPlace) -> None:
-    user = place.server.user
-    options = f"size=4m,uid={user.pw_uid},gid={user.pw_gid},mode=755"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place.folder)], check=True)
-    try:
+    with small_disk(place.folder, 4):
         with pytest.raises(OutfeedError, match=r"451|552|full") as caught:
             place.deliver(outgoing("large", content(10_000_000)))
         assert caught.value.action is Action.CUSTOMER
         assert "disk" in str(caught.value)
         assert place.names() == set()
-    finally:
-        subprocess.run(["umount", "-l", str(place.folder)], check=True)
 
 
 def test_a_refused_name_hits_only_its_file_and_names_the_remedy() -> None:

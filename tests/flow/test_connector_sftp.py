@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -24,13 +22,14 @@ from outfeed.errors import (
     ConfigError,
     DestinationConflict,
     OutfeedError,
-    SupersededError,
     TerminalError,
     TransientError,
 )
 from tests.conformance.places import SftpPlace, content, failure, outgoing
+from tests.servers.full_queue import full_queue
 from tests.servers.odd_sftp import odd_sftp_server
 from tests.servers.proxy import TcpProxy, tcp_proxy
+from tests.servers.small_disk import small_disk
 from tests.servers.sshd import SshServer, public_line, ssh_server
 
 pytestmark = pytest.mark.servers
@@ -185,7 +184,7 @@ def test_refusal_and_time_out_are_told_apart(place: SftpPlace, monkeypatch: pyte
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(TransientError, match="refuses connections"):
             place.deliver(outgoing("file", b"data"), sftp_port=closed.getsockname()[1])
-    with _silent_port() as port:
+    with full_queue() as port:
         with pytest.raises(TransientError, match=r"no answer .*time-out"):
             place.deliver(outgoing("file", b"data"), sftp_port=port)
         checks = {check.step: check for check in place.connector(sftp_port=port).preflight()}
@@ -193,20 +192,6 @@ def test_refusal_and_time_out_are_told_apart(place: SftpPlace, monkeypatch: pyte
     assert checks["connect"].state is CheckState.FAILED
     assert "firewall" in checks["connect"].message
     assert checks["authenticate"].state is CheckState.SKIPPED
-
-
-@contextlib.contextmanager
-def _silent_port() -> Iterator[int]:
-    """A port whose queue is full: the kernel drops further packets, as a firewall does."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 def test_a_server_that_accepts_and_says_nothing_ends_in_time(
@@ -287,57 +272,15 @@ def test_a_request_that_is_never_answered_is_given_up_though_the_connection_live
         _odd_place(server).deliver(outgoing("file", b"data"))
 
 
-def test_temporary_files_of_other_work_stay_until_they_are_old(place: SftpPlace) -> None:
-    fresh, old = (place.folder / TEMPORARY_FOLDER / name for name in ("other.1~aa", "another.1~bb"))
-    for folder in (fresh, old):
-        folder.mkdir(parents=True)
-        (folder / "0").write_bytes(b"part of a file")
-        for path in (folder.parent, folder, folder / "0"):
-            os.chown(path, place.server.user.pw_uid, place.server.user.pw_gid)
-    yesterday = time.time() - 25 * 3600
-    os.utime(old, (yesterday, yesterday))
-
-    place.deliver(outgoing("file", b"data"))
-    assert place.names() == {"file", f"{TEMPORARY_FOLDER}/other.1~aa/0"}
-
-
-def test_an_older_try_that_lives_on_is_stopped_by_the_newer_one(place: SftpPlace) -> None:
-    # XX-04
-    with place.connector("work.1") as older, place.connector("work.2") as newer:
-        with pytest.raises(SupersededError):
-            list(older.deliver([outgoing("file", b"from the older")]))
-        assert isinstance(next(iter(newer.deliver([outgoing("file", b"from the newer")]))), Delivered)
-    assert place.read("file") == b"from the newer"
-    assert place.names() == {"file"}
-
-
-def test_a_cleaner_at_the_destination_is_no_newer_try(place: SftpPlace) -> None:
-    with place.connector("work.1") as connector:
-        subprocess.run(["rm", "-rf", str(place.folder / TEMPORARY_FOLDER)], check=True)
-        with pytest.raises(TransientError, match="were removed while we were writing"):
-            list(connector.deliver([outgoing("file", b"data")]))
-
-
 # -- what the server refuses
 
 
-@pytest.fixture
-def small_disk(place: SftpPlace) -> Iterator[SftpPlace]:
-    """A base directory on a file system of 4 MB."""
-    user = place.server.user
-    options = f"size=4m,uid={user.pw_uid},gid={user.pw_gid},mode=755"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place.folder)], check=True)
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place.folder)], check=True)
-
-
-def test_a_full_disk_is_the_customers_to_free_and_publishes_nothing(small_disk: SftpPlace) -> None:
-    with pytest.raises(TerminalError, match="disk or the quota at the destination is full") as caught:
-        small_disk.deliver(outgoing("large", content(10_000_000)))
-    assert caught.value.action is Action.CUSTOMER
-    assert small_disk.names() == set()
+def test_a_full_disk_is_the_customers_to_free_and_publishes_nothing(place: SftpPlace) -> None:
+    with small_disk(place.folder, 4):
+        with pytest.raises(TerminalError, match="disk or the quota at the destination is full") as caught:
+            place.deliver(outgoing("large", content(10_000_000)))
+        assert caught.value.action is Action.CUSTOMER
+        assert place.names() == set()
 
 
 def test_missing_permission_names_the_path(place: SftpPlace) -> None:

@@ -7,12 +7,12 @@ import dataclasses
 import os
 import pwd
 import secrets
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.servers.certificates import make_certificates
+from tests.servers.folders import empty_folder
 from tests.servers.process import MissingServerError, binary, free_ports, running, scratch
 
 INSTALL = "apt-get install -y --no-install-recommends vsftpd libpam-pwdfile openssl"
@@ -42,11 +42,7 @@ class FtpServer:
 
     def make_base(self, name: str) -> tuple[str, Path]:
         """Makes an empty base directory of that name; returns it as the client and as this machine see it."""
-        folder = self.folder / name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        os.chown(folder, self.user.pw_uid, self.user.pw_gid)
-        return f"/{name}", folder
+        return f"/{name}", empty_folder(self.folder / name, self.user)
 
     @property
     def user(self) -> pwd.struct_passwd:
@@ -70,9 +66,7 @@ def ftp_server(*settings: str, names: tuple[str, ...] = ("127.0.0.1", "localhost
     user = pwd.getpwnam(ACCOUNT)
     certificates = make_certificates(*names)
     with scratch("ftp", root_owned=True) as folder, _login_service(folder, password) as service:
-        root = folder / "root"
-        root.mkdir()
-        os.chown(root, user.pw_uid, user.pw_gid)
+        root = empty_folder(folder / "root", user)
         (folder / "certificate.pem").write_text(certificates.certificate)
         (folder / "key.pem").write_text(certificates.key)
         (folder / "key.pem").chmod(0o600)

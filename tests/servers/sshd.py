@@ -6,11 +6,11 @@ import contextlib
 import dataclasses
 import os
 import pwd
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.servers.folders import empty_folder
 from tests.servers.process import MissingServerError, binary, free_ports, running, scratch
 
 INSTALL = "apt-get install -y --no-install-recommends openssh-server"
@@ -41,11 +41,7 @@ class SshServer:
 
     def make_base(self, name: str) -> tuple[str, Path]:
         """Makes an empty base directory of that name; returns it as the client and as this machine see it."""
-        folder = self.folder / name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        os.chown(folder, self.user.pw_uid, self.user.pw_gid)
-        return f"{self.base}/{name}", folder
+        return f"{self.base}/{name}", empty_folder(self.folder / name, self.user)
 
     @property
     def user(self) -> pwd.struct_passwd:
@@ -70,9 +66,7 @@ def ssh_server(*, sftp_arguments: str = "") -> Iterator[SshServer]:
     (port,) = free_ports(1)
     with scratch("sshd", root_owned=True) as folder:
         jail = folder / "jail" if root else folder
-        upload = jail / "upload"
-        upload.mkdir(parents=True)
-        os.chown(upload, user.pw_uid, user.pw_gid)
+        upload = empty_folder(jail / "upload", user)
         host_key, user_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         other_host_key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
         for name, key in {"host_key": host_key, "other_host_key": other_host_key}.items():
