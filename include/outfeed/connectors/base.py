@@ -162,13 +162,18 @@ class DestinationOptions(BaseModel):
 
 @dataclasses.dataclass(frozen=True)
 class Credentials:
-    """Plain values of an Airflow connection, resolved by the operator. Never logged, never repr'd."""
+    """Plain values of an Airflow connection, resolved by the operator. Never logged, never repr'd.
+
+    Attributes:
+        sealing_key: a secret that only workers have; what is sealed with it may lie in the ledger.
+    """
 
     login: str | None = dataclasses.field(default=None, repr=False)
     password: str | None = dataclasses.field(default=None, repr=False)
     host: str | None = dataclasses.field(default=None, repr=False)
     port: int | None = dataclasses.field(default=None, repr=False)
     extra: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    sealing_key: str | None = dataclasses.field(default=None, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,6 +31,7 @@ from outfeed.connectors.base import (
 )
 from outfeed.connectors.gcs_client import TIMEOUT, open_client, translated
 from outfeed.connectors.gcs_direct import DirectCreates
+from outfeed.connectors.gcs_resume import ResumableCreates
 from outfeed.connectors.google_names import bucket_problem
 from outfeed.connectors.transfer import (
     MEMORY,
@@ -145,6 +146,7 @@ class GcsConnector(Connector):
     def __enter__(self) -> Self:
         self._bucket = self._open_bucket()
         self._direct = DirectCreates(self._bucket, self._options.parallel, TIMEOUT)
+        self._resumable = self._open_resumable()
         with self._faults("get the bucket", "storage.buckets.get"):
             self._bucket.reload(timeout=TIMEOUT)
         return self
@@ -158,6 +160,12 @@ class GcsConnector(Connector):
     def deliver(self, files: Iterable[Outgoing]) -> Iterator[Delivered | Undelivered]:
         """See the base class; `verified` is `crc32c`."""
         return deliver_in_threads(files, self._deliver, self._options.parallel, self._stop)
+
+    def abandon(self, path: str, state: str) -> None:
+        """See the base class."""
+        if self._resumable is not None:
+            with self._faults(f"end an upload of {path}", "storage.objects.create"):
+                self._resumable.abandon(state)
 
     def stat(self, path: str) -> RemoteFile | None:
         """See the base class; the checksum is the CRC32C in base64, as the service reports it."""
@@ -192,6 +200,13 @@ class GcsConnector(Connector):
         """The bucket, without a request."""
         return open_client(self._options, self.credentials).bucket(self._options.bucket)
 
+    def _open_resumable(self) -> ResumableCreates | None:
+        """What continues uploads; None without a key to seal their addresses with."""
+        key = self.credentials.sealing_key
+        if key is None:
+            return None
+        return ResumableCreates(self._bucket, key, CHUNK_SIZE, TIMEOUT, self._options.location())
+
     def _name(self, path: str) -> str:
         return f"{self._options.prefix}{path}"
 
@@ -207,6 +222,8 @@ class GcsConnector(Connector):
         ):
             stream = _Upload(reader)
             if not stream.is_small and (existing := self._existing(file)) is not None:
+                if self._resumable is not None:
+                    self._resumable.give_up(file)
                 return self._identical(file, stream, existing)
             return self._create(file, stream)
 
@@ -238,6 +255,8 @@ class GcsConnector(Connector):
             made = self._direct.create(name, stream.first, file.content_type, stream.crc32c)
             if made is not None:
                 return made
+        if file.unfinished is not None and self._resumable is not None:
+            return self._resumable.create(file, name, stream)
         blob = self._bucket.blob(name, chunk_size=CHUNK_SIZE)
         blob.upload_from_file(
             stream,
