@@ -55,6 +55,10 @@ class Site:
         """Creates a file as somebody else would; False if the name is taken."""
         raise NotImplementedError
 
+    def remove(self, path: str) -> None:
+        """Removes a file."""
+        raise NotImplementedError
+
     def relative(self, name: str) -> str:
         """The path below the base of a name as the server calls it."""
         raise NotImplementedError
@@ -96,6 +100,9 @@ class FolderSite(Site):
         os.close(descriptor)
         self._own(final)
         return True
+
+    def remove(self, path: str) -> None:
+        (self.folder / path).unlink()
 
     def _own(self, path: Path) -> None:
         if self.owner is not None:

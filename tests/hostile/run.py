@@ -76,6 +76,7 @@ class _Telling:
         self.story = story
         self.result = result
         self.orphans = False
+        self.obstacle: str | None = None
         ground.armed.begin()
         ground.rearm()
         self.site: Site = ground.site(story)
@@ -137,6 +138,22 @@ class _Telling:
         for number in trial.foreign:
             self._put_foreign(candidates[number % len(candidates)])
 
+    def _block(self, trial: Trial) -> None:
+        """A file of somebody else's where the folder of one site's data must be."""
+        if trial.blocked is None:
+            return
+        part = self.run.plan.parts[trial.blocked % len(self.run.plan.parts)]
+        folder = part.data_path(self.options.filename_style).rpartition("/")[0]
+        if self._put_foreign(folder):
+            self.obstacle = folder
+
+    def _repair(self) -> None:
+        self._say("  somebody repairs it and clears the task")
+        if self.obstacle is not None:
+            self.site.remove(self.obstacle)
+            del self.expected.foreign[self.obstacle]
+            self.obstacle = None
+
     # -- tries
 
     def tell(self) -> None:
@@ -160,7 +177,7 @@ class _Telling:
                 if not self.story.repaired:
                     self.result.outcome = "refused"
                     return
-                self._say("  somebody repairs it and clears the task")
+                self._repair()
         if self.story.lasting:
             self.result.outcome = "gave up"
         else:
@@ -187,6 +204,7 @@ class _Telling:
         armed.hits.clear()
         self.orphans = self.orphans or trial.twin
         self._foreign(trial)
+        self._block(trial)
         armed.arm(trial.faults)
         self.ground.rearm()
         names = [f"{number}-orphan", f"{number}-try"] if trial.twin else [f"{number}-try"]
@@ -266,7 +284,7 @@ class _Telling:
             return [*problems, f"the newest try is called superseded: {error}"]
         if isinstance(error, TerminalError):
             kinds = {fault.kind for fault in trial.faults}
-            if not kinds & TERMINAL and not _caught(str(error), kinds):
+            if not kinds & TERMINAL and self.obstacle is None and not _caught(str(error), kinds):
                 problems.append(f"a fault that passes stops the run for good: {error}")
             if not error.remedy:
                 problems.append(f"nobody is told what to do: {error}")

@@ -10,6 +10,9 @@ from tests.flow.world import SITE_A, SITE_B
 
 CONNECTORS = ("sftp", "ftp", "ftps", "s3", "gcs", "google", "azure_blob", "local")
 
+#: Those whose names lie in real folders.
+FOLDERS = frozenset({"sftp", "ftp", "ftps", "local"})
+
 #: For as long as a try lasts.
 ALWAYS = 1_000_000
 
@@ -70,11 +73,13 @@ class Trial:
         faults: what goes wrong.
         twin: whether an orphan, as a dead supervisor leaves it, works beside it.
         foreign: numbers of files whose names somebody else takes before.
+        blocked: number of the site where somebody else has put a file in place of a folder.
     """
 
     faults: tuple[Fault, ...] = ()
     twin: bool = False
     foreign: tuple[int, ...] = ()
+    blocked: int | None = None
 
     @property
     def silent(self) -> bool:
@@ -136,6 +141,7 @@ def tell(seed: int, connectors: tuple[str, ...] = CONNECTORS) -> Story:
     else:
         files = len(sites) + sum(len(names) for names in images.values())
         trials = tuple(_trial(dice, menu, files) for _ in range(dice.choice((1, 1, 2, 2, 3, 4))))
+        trials = _blocked(seed, connector, trials)
     return Story(
         seed=seed,
         connector=connector,
@@ -166,6 +172,14 @@ def _trial(dice: random.Random, menu: list[Callable[[random.Random], Fault]], fi
     faults = tuple(dice.choice(menu)(dice) for _ in range(dice.choice((1, 1, 1, 2, 3))))
     foreign = (dice.randrange(files + 1),) if dice.random() < 0.12 else ()
     return Trial(faults, dice.random() < 0.12, foreign)
+
+
+def _blocked(seed: int, connector: str, trials: tuple[Trial, ...]) -> tuple[Trial, ...]:
+    """Where there are folders, one of them can't be made; all other files can be delivered."""
+    dice = random.Random(f"outfeed blocked {seed}")
+    if connector not in FOLDERS or dice.random() >= 0.15:
+        return trials
+    return (dataclasses.replace(trials[0], blocked=dice.randrange(len(_SITES))), *trials[1:])
 
 
 def _small(dice: random.Random) -> int:

@@ -69,3 +69,4 @@ def test_stories_have_faults_of_every_kind() -> None:
     assert any(story.lasting for story in told)
     assert any(trial.twin for story in told for trial in story.trials)
     assert any(trial.foreign for story in told for trial in story.trials)
+    assert any(trial.blocked is not None for story in told for trial in story.trials)
