@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import math
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -15,6 +14,8 @@ from outfeed.errors import Action, TerminalError
 from outfeed.formats.columns import Column, Kind
 from outfeed.formats.csv_dialect import FORMULA_STARTS, CsvDialect
 from outfeed.formats.java_date_tokens import DAYS, MONTHS, fixed_text
+
+_NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 #: Writes a value of one type.
 _Writer = Callable[[Any], str]
@@ -161,9 +162,8 @@ def _alphabet(dialect: CsvDialect) -> str:
 
 def _float(value: float) -> str:
     """The shortest text that reads back as the same number."""
-    if not math.isfinite(value):
-        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[repr(value)]
-    return repr(value).removesuffix(".0")
+    text = repr(value)
+    return text[:-2] if text.endswith(".0") else _NOT_FINITE.get(text, text)
 
 
 def _boolean(value: object) -> str:

@@ -11,12 +11,11 @@ from typing import Any
 from outfeed.formats.java_date import JavaDatePattern
 from outfeed.formats.java_date_tokens import Iso, as_iso
 
-_UNIT, _NOTHING = b"\x1f", b"\x1e"
-_DATE = slice(0, 10)
-_TIME = slice(11, 19)
-_MILLISECONDS = slice(20, 23)
-_SHAPE = re.compile(rb"0000-00-00[ T]00:00:00(\.0+)?Z?")
+_UNIT, _NOTHING = "\x1f", "\x1e"
+_SHAPE = re.compile(rb"0000-00-00[ T]00:00:00(?:\.(0+))?Z?")
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_MILLISECONDS = 3
+_UTC = tuple((offset + _UNIT, f"Z{_UNIT}") for offset in ("+00:00", "+0000", "+00"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,50 +30,37 @@ class DateRewriter:
         iso = as_iso(pattern.tokens)
         return iso and cls(iso)
 
-    def rewritten(self, joined: bytes, count: int) -> str | None:
-        """The same with each date by the pattern; None if the texts are not dates in UTC of one width."""
-        dates = joined.lstrip(_UNIT + _NOTHING)
-        if not dates:
-            return joined.decode()
-        width = len(dates.partition(_UNIT)[0])
-        null = _NOTHING * width + _UNIT
-        joined = joined.replace(_NOTHING, _NOTHING * width) + _UNIT
-        shape = joined.translate(_DIGITS)
-        start = dates[:width].translate(_DIGITS)
-        pieces = self._pieces(start)
-        if pieces is None or shape.replace(null, start + _UNIT) != (start + _UNIT) * count:
+    def rewritten(self, values: Sequence[Any]) -> list[str | None] | None:
+        """Each date by the pattern; None if there is anything else than dates in UTC and NULL."""
+        shapes = _shapes(values)
+        if shapes is None:
             return None
-        return self._assembled(joined, width + 1, count, pieces)
-
-    def _pieces(self, shape: bytes) -> list[slice | bytes] | None:
-        """What a date becomes: pieces of its text and fixed texts."""
-        found = _SHAPE.fullmatch(shape)
-        if found is None:
-            return None
-        pieces: list[slice | bytes] = [_DATE, self.iso.separator.encode(), _TIME]
+        middle, ending = self.iso.separator, self.iso.ending
         if self.iso.milliseconds:
-            digits = len(found[1] or b".") - 1
-            if 0 < digits < 3:
+            fractions = {len(shape[1] or b"") for shape in shapes}
+            if fractions and min(fractions) >= _MILLISECONDS:
+                return [v and f"{v[:10]}{middle}{v[11:19]}.{v[20:23]}{ending}" for v in values]
+            if fractions - {0}:
                 return None
-            pieces += [b".", _MILLISECONDS if digits else b"000"]
-        return [*pieces, self.iso.ending.encode()]
+            ending = f".000{ending}"
+        return [v and f"{v[:10]}{middle}{v[11:19]}{ending}" for v in values]
 
-    def _assembled(self, joined: bytes, width: int, count: int, pieces: list[slice | bytes]) -> str:
-        row = b"".join(
-            piece if isinstance(piece, bytes) else _NOTHING * (piece.stop - piece.start) for piece in pieces
-        )
-        row += _UNIT
-        length = len(row)
-        put = bytearray(row * count)
-        at = 0
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                at += len(piece)
-                continue
-            for source in range(piece.start, piece.stop):
-                put[at::length] = joined[source::width]
-                at += 1
-        return put.replace(row, _NOTHING + _UNIT)[:-1].decode()
+
+def _shapes(values: Sequence[Any]) -> list[re.Match[bytes]] | None:
+    """The forms of dates among the values; None if there is anything else than these and NULL."""
+    try:
+        joined = _UNIT.join([*(_NOTHING if value is None else value for value in values), ""])
+        for written, short in _UTC:
+            joined = joined.replace(written, short)
+        found = joined.encode("ascii").translate(_DIGITS).split(_UNIT.encode())[:-1]
+    except (TypeError, UnicodeEncodeError):
+        return None
+    nothing = _NOTHING.encode()
+    forms = set(found) - {nothing}
+    shapes = [shape for shape in map(_SHAPE.fullmatch, forms) if shape is not None]
+    # A value may be what stands for NULL here, or hold what stands between values.
+    exact = len(found) == len(values) and found.count(nothing) == values.count(None)
+    return shapes if exact and len(shapes) == len(forms) else None
 
 
 class DateTexts:
@@ -91,18 +77,8 @@ class DateTexts:
 
     def __call__(self, values: Sequence[Any]) -> Sequence[Any]:
         """Texts by the pattern, or what `RowEncoder` writes so."""
-        rewritten = None if self._rewriter is None else _rewritten(self._rewriter, values)
+        rewritten = None if self._rewriter is None else self._rewriter.rewritten(values)
         return instants(values) if rewritten is None else rewritten
-
-
-def _rewritten(rewriter: DateRewriter, values: Sequence[Any]) -> list[str | None] | None:
-    unit, nothing = _UNIT.decode(), _NOTHING.decode()
-    try:
-        joined = unit.join([nothing if value is None else value for value in values]).encode("ascii")
-    except (TypeError, UnicodeEncodeError):
-        return None
-    text = rewriter.rewritten(joined, len(values))
-    return None if text is None else [None if value == nothing else value for value in text.split(unit)]
 
 
 def instants(values: Sequence[Any]) -> list[Any]:

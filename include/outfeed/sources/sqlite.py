@@ -65,8 +65,6 @@ class SqliteEngine(Engine, TableEngine):
                 check_same_thread=False,
             )
             with closing(connection):
-                # KiB: a batch of a table's rows is looked at twice.
-                connection.execute("PRAGMA cache_size = -16384")
                 connection.execute("BEGIN")
                 yield connection
 

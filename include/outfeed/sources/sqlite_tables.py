@@ -12,8 +12,8 @@ from outfeed.errors import Action, TerminalError
 from outfeed.formats.columns import Column, Kind
 from outfeed.sources import row_copy
 from outfeed.sources.base import Progress
-from outfeed.sources.sqlite_columns import ColumnCopy
 from outfeed.sources.sqlite_errors import explained
+from outfeed.sources.sqlite_lines import LineCopy
 from outfeed.sources.sqlite_values import column, conversion
 from outfeed.sources.tables import OpenSegment, TableCopied, TableCopy, TableSnapshot, quoted
 
@@ -64,7 +64,7 @@ class SqliteTables(TableSnapshot):
                 return self._copy_rows(copy, open_segment, progress)
             with open_segment(0) as stream:
                 writer = row_copy.TableWriter(copy, stream, progress)
-                ColumnCopy(self._connection, copy).write(writer)
+                LineCopy(self._connection, copy).write(writer)
             return TableCopied(writer.rows, 0, 0)
 
     def _has_rowids(self, table: str) -> bool:
