@@ -199,7 +199,6 @@ def test_a_store_that_tells_another_size_is_explained(ground: Ground, connector:
         ("ftp", FtpBase, "write_probe", 0),
         ("ftp", FtpBase, "probe_looking", 0),
         ("ftp", FtpBase, "probe_rename", 0),
-        ("sftp", SftpBase, "_make_folder", 1),
         ("sftp", SftpBase, "_touch", 0),
         ("sftp", SftpBase, "_renames", 0),
     ],
@@ -235,5 +234,34 @@ def test_a_try_whose_folder_an_orphan_removes_at_once_is_tried_again(
         ):
             pass
         assert raised.value.remedy
+    finally:
+        site.clear()
+
+
+@pytest.mark.parametrize(("moment", "call"), [("attributes", 1), ("_make_folder", 1)])
+def test_the_folder_of_all_tries_is_made_again_when_an_orphan_that_ends_removes_it(
+    ground: Ground, moment: str, call: int
+) -> None:
+    """Between 'it exists' and a look at it, and between making it and making ours in it."""
+    # XX-03
+    site = ground.site(_story("sftp", "sftp"))
+    assert isinstance(site, FolderSite)
+    others = site.folder / ".outfeed-tmp"
+    others.mkdir()
+    original = getattr(SftpBase, moment)
+    calls = iter(range(100))
+
+    async def swept(*arguments: Any) -> Any:
+        if next(calls) == call:
+            others.rmdir()
+        return await original(*arguments)
+
+    try:
+        with (
+            mock.patch.object(SftpBase, moment, swept),
+            open_connector(site.options, site.credentials, attempt="work.2") as connector,
+        ):
+            assert connector.capabilities.atomic == "rename"
+            assert [folder.name.partition("~")[0] for folder in others.iterdir()] == ["work.2"]
     finally:
         site.clear()

@@ -21,6 +21,9 @@ UNFINISHED = "unfinished-"
 #: Requests that are sent together when a folder is emptied.
 _BATCH = 64
 
+#: How often other tries may remove the folder of all tries while this one makes its own.
+_REMOVED_MEANWHILE = 4
+
 
 class SftpBase(RemoteBase):
     """Guarantees that nothing outside the base directory is touched (DX-074), for one try.
@@ -72,14 +75,16 @@ class SftpBase(RemoteBase):
 
     async def make_temporary(self, session: SshSession) -> None:
         """Makes this try's temporary folder."""
-        await self._make_folder(session, TEMPORARY_FOLDER)
-        try:
-            await self._make_folder(session, f"{TEMPORARY_FOLDER}/{self._own}")
-        except OutfeedError as error:
-            if await self.attributes(session, self.path(TEMPORARY_FOLDER)) is not None:
-                raise
-            # Another try that ended has removed the folder of all tries in between.
-            raise self._removed((), session.location) from error
+        for more in range(_REMOVED_MEANWHILE, -1, -1):
+            try:
+                await self._make_folder(session, TEMPORARY_FOLDER)
+                await self._make_folder(session, f"{TEMPORARY_FOLDER}/{self._own}")
+            except TerminalError:
+                # Another try that ended may have removed the folder of all tries in between.
+                if not more or await self.attributes(session, self.path(TEMPORARY_FOLDER)) is not None:
+                    raise
+            else:
+                return
 
     async def probe_rename(self, session: SshSession) -> Literal["refuses", "overwrites", "none"]:
         """Whether the server can rename, and whether it does so onto a name that exists."""
