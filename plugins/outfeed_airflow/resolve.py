@@ -5,6 +5,7 @@ Secrets leave Airflow here and nowhere else (XX-06). Runs in tasks, never while 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,15 @@ def _find_connection(conn_id: str) -> Connection | None:
 def credentials(conn_id: str | None) -> Credentials:
     """Plain values of a connection; empty ones for a destination that needs no secrets."""
     return Credentials() if conn_id is None else plain_values(connection(conn_id))
+
+
+def destination_credentials(conn_id: str | None) -> Credentials:
+    """Plain values of a destination's connection, and what seals states of unfinished uploads."""
+    from airflow.configuration import conf
+
+    # What lies in Airflow's database is as secret as this key; where workers have none, nothing is sealed.
+    key = conf.get("core", "fernet_key", fallback="")
+    return dataclasses.replace(credentials(conn_id), sealing_key=key or None)
 
 
 def plain_values(found: Connection) -> Credentials:

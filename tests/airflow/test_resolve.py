@@ -56,6 +56,23 @@ def test_secrets_are_in_the_credentials_and_nowhere_else(define: Any) -> None:
     assert "s3cr" not in repr(found) + url
 
 
+def test_a_destination_gets_what_seals_states_in_the_ledger(
+    define: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # XX-06
+    from outfeed_airflow import resolve
+
+    define("platform_db", POSTGRES)
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "newer-key,older-key")
+    found = resolve.destination_credentials("platform_db")
+    assert (found.login, found.sealing_key) == ("reader", "newer-key,older-key")
+    assert resolve.destination_credentials(None).sealing_key == "newer-key,older-key"
+    assert resolve.credentials("platform_db").sealing_key is None
+    assert "newer-key" not in repr(found)
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "")
+    assert resolve.destination_credentials(None).sealing_key is None
+
+
 def test_the_source_of_a_customer(define: Any, home: Path) -> None:
     from outfeed_airflow import resolve
 

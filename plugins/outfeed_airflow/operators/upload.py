@@ -36,7 +36,8 @@ class DestinationOperator(StepOperator):
         if self.destination not in run.plan.destinations:
             raise AirflowSkipException(f"this run does not deliver to {self.destination!r}")
         mail = run.plan.customer_config.notify.connection
-        credentials = resolve.credentials(run.plan.destination(self.destination).connection_id)
+        connection_id = run.plan.destination(self.destination).connection_id
+        credentials = resolve.destination_credentials(connection_id)
         return self.deliver(run, credentials, Post(partial(send_mail, mail), partial(probe_mail, mail)))
 
     def deliver(self, run: RunContext, credentials: Credentials, post: Post) -> dict[str, Any]:
