@@ -9,12 +9,13 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from outfeed.connectors import sftp_resume
+from outfeed.connectors import sftp_file, sftp_resume
 from outfeed.connectors.base import Delivered, Outgoing
 from outfeed.connectors.sftp_base import UNFINISHED, SftpBase
 from outfeed.connectors.transfer import TEMPORARY_FOLDER
@@ -235,13 +236,46 @@ def test_a_part_is_continued_by_a_later_try(place: SftpPlace, proxy: TcpProxy, s
     part = begun(place, proxy, file)
     assert kept.saved == [STEP, 2 * STEP]
     assert part.read_bytes()[: 2 * STEP] == data[: 2 * STEP]
-    # Other files of the newer try, and a part that was never noted, do not change it.
-    stray = part.with_name(f"{UNFINISHED}00")
-    stray.write_bytes(b"of no use")
+    # What follows the note, a part that was never noted and other files do not change it.
+    with part.open("ab") as stream:
+        stream.write(content(SMALL, 1))
+    part.with_name(f"{UNFINISHED}00").write_bytes(b"of no use")
 
     assert sent(place, proxy, outgoing("other", b"data"), file) < SMALL - 2 * STEP + OVERHEAD // 4
     assert place.names() == {"site/file", "other"}
     assert place.read("site/file") == data
+
+
+def test_only_what_the_server_has_acknowledged_and_synced_is_noted(
+    place: SftpPlace, proxy: TcpProxy, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # XX-03
+    synced: list[bool] = []
+    original = sftp_file.SftpDelivery._sync
+
+    async def sync(self: Any, session: Any, handle: Any) -> None:
+        await original(self, session, handle)
+        synced.append(True)
+
+    class Checking(Kept):
+        def save(self, state: str) -> None:
+            super().save(state)
+            assert len(synced) >= len(self.saved)
+
+    monkeypatch.setattr(sftp_file.SftpDelivery, "_sync", sync)
+    kept = Checking()
+    file = outgoing("file", content(SMALL), unfinished=kept)
+    proxy.hold_after(STEP // 2)
+    with ThreadPoolExecutor(1) as pool:
+        delivery = pool.submit(place.deliver, file)
+        try:
+            wait_for(lambda: proxy.holds)
+            time.sleep(0.5)
+            assert kept.saved == []
+        finally:
+            proxy.release()
+        assert isinstance(delivery.result()["file"], Delivered)
+    assert kept.saved == [STEP, 2 * STEP]
 
 
 @pytest.mark.parametrize(

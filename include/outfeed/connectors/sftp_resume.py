@@ -137,9 +137,7 @@ async def find_part(session: SshSession, base: SftpBase, file: Outgoing) -> Part
     """
     import asyncssh
 
-    if file.unfinished is None or base.rename == "none":
-        return None
-    state = await asyncio.to_thread(file.unfinished.load)
+    state = None if file.unfinished is None else await asyncio.to_thread(file.unfinished.load)
     if state is None:
         return None
     name, offset = _noted(state, file)
