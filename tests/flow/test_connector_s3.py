@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from outfeed.connectors.base import CheckState, Credentials, Delivered, Outgoing
+from outfeed.connectors.http_direct import Connections, Response
 from outfeed.connectors.s3_direct import Answer, DirectPuts
 from outfeed.connectors.s3_parts import PART_SIZE, part_size
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
@@ -91,15 +92,21 @@ def sent() -> Iterator[list[tuple[str, str, int]]]:
     from botocore.httpsession import URLLib3Session
 
     requests: list[tuple[str, str, int]] = []
-    original = URLLib3Session.send
+    original, direct = URLLib3Session.send, Connections.send
 
     def noted(self: URLLib3Session, request: Any) -> Any:
         response = original(self, request)
         requests.append((request.method, request.url, response.status_code))
         return response
 
+    def noted_direct(self: Connections, method: str, url: str, *values: Any) -> Response:
+        response = direct(self, method, url, *values)
+        requests.append((method, url, response.status))
+        return response
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(URLLib3Session, "send", noted)
+        patch.setattr(Connections, "send", noted_direct)
         yield requests
 
 
@@ -129,7 +136,7 @@ def refused(rule: Callable[[str, str], tuple[int, str] | None]) -> Iterator[None
     from botocore.awsrequest import AWSResponse
     from botocore.httpsession import URLLib3Session
 
-    original = URLLib3Session.send
+    original, direct = URLLib3Session.send, Connections.send
 
     def send(self: URLLib3Session, request: Any) -> Any:
         refusal = rule(request.method, request.url)
@@ -140,8 +147,13 @@ def refused(rule: Callable[[str, str], tuple[int, str] | None]) -> Iterator[None
         response._content = body
         return response
 
+    def send_direct(self: Connections, method: str, url: str, *values: Any) -> Response:
+        refusal = rule(method, url)
+        return direct(self, method, url, *values) if refusal is None else Response(refusal[0], {}, b"")
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(URLLib3Session, "send", send)
+        patch.setattr(Connections, "send", send_direct)
         yield
 
 
@@ -179,18 +191,15 @@ def test_what_the_answer_does_not_confirm_is_looked_at(
 def test_content_that_changed_on_the_way_is_refused_by_the_service(
     place: S3Place, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    from botocore.httpsession import URLLib3Session
+    send = Connections.send
 
-    send = URLLib3Session.send
-
-    def damaged(self: URLLib3Session, request: Any) -> Any:
-        if request.method == "PUT" and isinstance(request.body, bytes):
-            request.body = bytes([request.body[0] ^ 1]) + request.body[1:]
-        return send(self, request)
+    def damaged(self: Connections, method: str, url: str, headers: Any, content: list[bytes]) -> Response:
+        altered = bytes([content[0][0] ^ 1]) + content[0][1:]
+        return send(self, method, url, headers, [altered])
 
     with monkeypatch.context() as patch:
-        patch.setattr(URLLib3Session, "send", damaged)
-        # Of what is sent again by boto3, the body is a stream, which arrives as it is.
+        patch.setattr(Connections, "send", damaged)
+        # boto3 sends it again, by connections of its own.
         result = place.deliver(outgoing("file", content(size)))["file"]
     assert result.outcome == "created"
     assert place.read("file") == content(size)

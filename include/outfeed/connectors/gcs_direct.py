@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import secrets
+import ssl
 from typing import Any
 from urllib.parse import quote
+
+from outfeed.connectors.http_direct import Connections, Response
 
 
 class DirectCreates:
@@ -32,27 +35,24 @@ class DirectCreates:
             "?uploadType=multipart&ifGenerationMatch=0"
         )
         self._refresh = Request()
-        self._pool = self._open_pool(connections, timeout)
+        self._connections = self._open(connections, timeout)
 
-    def _open_pool(self, connections: int, timeout: tuple[float, float]) -> Any | None:
+    def _open(self, connections: int, timeout: tuple[float, float]) -> Connections | None:
         """The connections; none where a proxy stands between, which is left to the client."""
         import certifi
-        import urllib3
 
         settings = self._client._http.merge_environment_settings(self._url, {}, None, None, None)
-        if settings["proxies"]:
-            return None
         known = settings["verify"]
-        return urllib3.PoolManager(
-            maxsize=connections,
-            timeout=urllib3.Timeout(*timeout),
-            ca_certs=known if isinstance(known, str) else certifi.where(),
-        )
+        if settings["proxies"] or not known:
+            return None
+        authorities = known if isinstance(known, str) else certifi.where()
+        tls = ssl.create_default_context(cafile=authorities) if self._url.startswith("https:") else None
+        return Connections(self._url, timeout, connections, tls)
 
     def close(self) -> None:
         """Closes the connections."""
-        if self._pool is not None:
-            self._pool.clear()
+        if self._connections is not None:
+            self._connections.close()
 
     def create(self, name: str, content: bytes, content_type: str, crc32c: str) -> tuple[int, str] | None:
         """Creates an object if its name is free, and if what arrives has this CRC32C.
@@ -63,10 +63,9 @@ class DirectCreates:
         Raises:
             PreconditionFailed: the name is taken.
         """
-        import urllib3
         from google.api_core.exceptions import PreconditionFailed
 
-        if self._pool is None:
+        if self._connections is None:
             return None
         described = json.dumps({"name": name, "contentType": content_type, "crc32c": crc32c})
         boundary = secrets.token_hex(16)
@@ -75,26 +74,20 @@ class DirectCreates:
             f"--{boundary}\r\ncontent-type: {content_type}\r\n\r\n"
         ).encode()
         tail = f"\r\n--{boundary}--".encode()
-        headers = {
-            "content-type": f'multipart/related; boundary="{boundary}"',
-            "content-length": str(len(head) + len(content) + len(tail)),
-        }
+        headers = {"content-type": f'multipart/related; boundary="{boundary}"'}
         self._client._credentials.before_request(self._refresh, "POST", self._url, headers)
         try:
-            # In pieces, so that a content is not held twice.
-            answer = self._pool.request(
-                "POST", self._url, body=iter((head, content, tail)), headers=headers, retries=False
-            )
-        except urllib3.exceptions.HTTPError:
+            answer = self._connections.send("POST", self._url, headers, [head, content, tail])
+        except OSError:
             return None
         if answer.status == 412:
             raise PreconditionFailed("the name is taken")
         return _reported(answer) if answer.status == 200 else None
 
 
-def _reported(answer: Any) -> tuple[int, str] | None:
+def _reported(answer: Response) -> tuple[int, str] | None:
     try:
-        made = answer.json()
+        made = json.loads(answer.body)
         return int(made["size"]), str(made["crc32c"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -6,11 +6,12 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from outfeed.connectors import s3_client
 from outfeed.connectors.base import BLOCK_SIZE, Credentials, Outgoing
-from outfeed.connectors.google_signature import HmacKey
+from outfeed.connectors.google_signature import HmacKey, signed_headers
 from outfeed.connectors.s3_client import check_keys, is_taken
 from outfeed.connectors.s3_direct import Origin
 from outfeed.connectors.s3_objects import S3Objects
@@ -69,7 +70,7 @@ def _only_if_free(params: dict[str, Any], **_: Any) -> None:
 def google_origin(client: Any, bucket: str, credentials: Credentials) -> Origin:
     """Where a bucket's objects are; each is created only if its name is free."""
     key = HmacKey(credentials.login or "", credentials.password or "")
-    return Origin(f"{client.meta.endpoint_url}/{bucket}/", key.sign, _ONLY_IF_FREE)
+    return Origin(f"{client.meta.endpoint_url}/{bucket}/", partial(signed_headers, key), _ONLY_IF_FREE)
 
 
 class GoogleObjects(S3Objects):

@@ -49,6 +49,7 @@ class S3Objects:
     def close(self) -> None:
         """Closes the connections."""
         self._parts.close()
+        self._store.direct.close()
         self._client.close()
 
     def faults(self, doing: str) -> AbstractContextManager[None]:

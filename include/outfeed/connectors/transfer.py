@@ -9,7 +9,9 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from queue import SimpleQueue
 from typing import BinaryIO
 
 from outfeed.connectors.base import Check, CheckState, Delivered, Outgoing, Undelivered, safe_relative_path
@@ -283,12 +285,18 @@ def in_flight(
     """
     source = iter(files)
     running: set[Future[Delivered | Undelivered]] = set()
+    # Waiting on the set would touch each of its members whenever one ends.
+    ended: SimpleQueue[Future[Delivered | Undelivered]] = SimpleQueue()
     try:
         while True:
-            running |= _started(source, submit, limit - len(running))
+            for file in islice(source, limit - len(running)):
+                future = submit(file)
+                running.add(future)
+                future.add_done_callback(ended.put)
             if not running:
                 return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
+            done = [ended.get(), *(ended.get_nowait() for _ in range(ended.qsize()))]
+            running.difference_update(done)
             yield from (future.result() for future in done if future.exception() is None)
             for future in done:
                 future.result()
@@ -298,20 +306,6 @@ def in_flight(
             future.cancel()
         wait(running)
         stop.clear()
-
-
-def _started(
-    source: Iterator[Outgoing],
-    submit: Callable[[Outgoing], Future[Delivered | Undelivered]],
-    count: int,
-) -> set[Future[Delivered | Undelivered]]:
-    started = set()
-    for _ in range(count):
-        file = next(source, None)
-        if file is None:
-            break
-        started.add(submit(file))
-    return started
 
 
 def deliver_in_threads(
