@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outfeed.errors import TerminalError
-from outfeed.formats import row_cuts
 from outfeed.formats.csv_dialect import CsvDialect
 from outfeed.formats.csv_rows import RowEncoder
 from outfeed.formats.row_cuts import whole_rows
@@ -29,10 +28,8 @@ def test_pieces_hold_whole_rows(rows: list[Row], dialect: CsvDialect, block: int
     # VI-C01
     dialect = dataclasses.replace(dialect, header=False)
     data = RowEncoder(text_columns(3), dialect).encode(rows)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(row_cuts, "_BLOCK", block)
-        pieces = list(whole_rows(io.BytesIO(data), dialect))
-        assert list(whole_rows(Dripping(data), dialect)) == pieces
+    pieces = list(whole_rows(io.BytesIO(data), dialect, block))
+    assert list(whole_rows(Dripping(data), dialect, block)) == pieces
     assert b"".join(pieces) == data
     found = [row for piece in pieces for row in read_by_python(piece, dialect)]
     assert found == [tuple(value or "" for value in row) for row in expected(rows, dialect)]
@@ -43,4 +40,4 @@ def test_pieces_hold_whole_rows(rows: list[Row], dialect: CsvDialect, block: int
 def test_a_row_without_its_end_is_an_error(data: bytes) -> None:
     # VI-C01
     with pytest.raises(TerminalError, match="middle of a row or has other line ends"):
-        list(whole_rows(io.BytesIO(data), CsvDialect()))
+        list(whole_rows(io.BytesIO(data), CsvDialect(), 1 << 20))

@@ -192,3 +192,16 @@ def test_a_fault_far_behind_is_found_at_its_row_with_bounded_memory() -> None:
     tracemalloc.stop()
     assert len(block) * 150 > 100e6
     assert peak + pyarrow.default_memory_pool().max_memory() - before < 64e6
+
+
+def test_of_several_faults_the_first_is_named() -> None:
+    # VI-C01
+    """Pieces are parsed at the same time; which one ends first must not matter."""
+    columns = text_columns(4)
+    dialect = CsvDialect(header=False)
+    good = RowEncoder(columns, dialect).encode(HOSTILE_ROWS * 30)
+    count = 20 * 30 * len(HOSTILE_ROWS)
+    data = good * 20 + b"1,2,3\r\n" + good + b"1,2\r\n" * 2_000_000
+    for _ in range(3):
+        with pytest.raises(TerminalError, match=f"row {count + 1} of the file has 3 values"):
+            check_csv(io.BytesIO(data), columns, dialect)

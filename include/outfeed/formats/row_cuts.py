@@ -8,19 +8,21 @@ from typing import BinaryIO, Final
 from outfeed.errors import Action, TerminalError
 from outfeed.formats.csv_dialect import CsvDialect
 
-#: Read at once; a longer row takes what it needs, up to a limit that only a damaged file reaches.
-_BLOCK: Final = 2 << 20
+#: No row is longer but in a damaged file.
 _LONGEST: Final = 512 << 20
 
 
-def whole_rows(stream: BinaryIO, dialect: CsvDialect) -> Iterator[bytes]:
+def whole_rows(stream: BinaryIO, dialect: CsvDialect, size: int) -> Iterator[bytes]:
     """Guarantees that each piece holds whole rows and that all pieces together are the rest of the stream.
+
+    Args:
+        size: of a piece, but for a row that is longer.
 
     Raises:
         TerminalError: the last row has no end, or another one than the dialect's.
     """
     pieces = b""
-    while block := read_up_to(stream, max(_BLOCK, len(pieces))):
+    while block := read_up_to(stream, max(size, len(pieces))):
         pieces += block
         end = _last_row_end(pieces, dialect)
         if end:
