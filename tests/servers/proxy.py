@@ -63,7 +63,9 @@ class _Half(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.proxy.silent:
             return
-        if not self.upstream and not self.proxy.let_through(len(data)):
+        if self.upstream:
+            self.proxy.server_bytes += len(data)
+        elif not self.proxy.let_through(len(data)):
             self.proxy.abort_all()
             return
         due = asyncio.get_running_loop().time() + self.proxy.delay / 2
@@ -111,6 +113,7 @@ class TcpProxy:
         connections: how many it has let in.
         limit: how many it lets in at all; further ones are reset at once.
         client_bytes: how many clients have sent.
+        server_bytes: how many the server has sent.
     """
 
     def __init__(self, target: int, delay: float) -> None:
@@ -120,6 +123,7 @@ class TcpProxy:
         self.connections = 0
         self.limit: int | None = None
         self.client_bytes = 0
+        self.server_bytes = 0
         self.silent = False
         self.halves: set[_Half] = set()
         self._remaining: int | None = None
