@@ -130,10 +130,10 @@ async def find_part(session: SshSession, base: SftpBase, file: Outgoing) -> Part
     """What an older try of this work has sent of a file, if it can be continued; else it is removed.
 
     The older try's process may live on and still have the file open. It can't truncate it, and it can't
-    give it a final name, because it knows it by a path that is gone. A file that grows or was written to
-    just now is left to it: once it is removed here, the older try writes into nothing. One that hangs and
-    wakes up later writes what it had already read, because its next note is refused: the bytes of the same
-    content, known by its sha256, to the same offsets.
+    give it a final name, because it knows it by a path that is gone. A file that is being written is left
+    to it: once it is removed here, the older try writes into nothing. One that hangs now and wakes up later
+    goes on until its next note, which is refused: with bytes of the same content, known by its sha256, at
+    the same offsets.
     """
     import asyncssh
 
