@@ -11,14 +11,10 @@ import select
 import socket
 import ssl
 import struct
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
-
-#: Seconds without use after which a connection may have been closed at its other end.
-_FRESH = 1.0
 
 #: Up to so many bytes leave in one piece, with what is before and behind them.
 _ONE_PIECE = 1 << 20
@@ -62,12 +58,12 @@ class Connections:
         self._connect_timeout, self._timeout = timeout
         self._keep = keep
         self._tls = tls
-        self._idle: deque[tuple[socket.socket, float]] = deque()
+        self._idle: deque[socket.socket] = deque()
 
     def close(self) -> None:
         """Closes the connections; nobody may be sending."""
         while self._idle:
-            self._idle.pop()[0].close()
+            self._idle.pop().close()
 
     def send(self, method: str, url: str, headers: Mapping[str, str], content: Sequence[bytes]) -> Response:
         """Sends a request once; its host and length are added to its headers.
@@ -89,7 +85,7 @@ class Connections:
             connection.close()
             raise
         if reusable and len(self._idle) < self._keep:
-            self._idle.append((connection, time.monotonic()))
+            self._idle.append(connection)
         else:
             connection.close()
         return response
@@ -97,10 +93,10 @@ class Connections:
     def _connection(self) -> socket.socket:
         while True:
             try:
-                connection, used = self._idle.pop()
+                connection = self._idle.pop()
             except IndexError:
                 return self._open()
-            if time.monotonic() - used < _FRESH or not _is_readable(connection):
+            if not _is_readable(connection):
                 return connection
             connection.close()
 
@@ -122,7 +118,7 @@ class Connections:
 
 
 def _is_readable(connection: socket.socket) -> bool:
-    """Whether something came that nobody asked for: as a rule, the end."""
+    """Whether something came that nobody asked for: as a rule, the end, and never an answer to us."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))
@@ -148,6 +144,12 @@ class _Message:
     def on_message_complete(self) -> None:
         self.complete = True
 
+    @property
+    def has_known_end(self) -> bool:
+        """Whether the server can go on with another answer, and means to."""
+        ends = "content-length" in self.headers or "transfer-encoding" in self.headers
+        return ends and "close" not in self.headers.get("connection", "").lower()
+
 
 def _read(connection: socket.socket) -> tuple[Response, bool]:
     """The answer, and whether the connection can be used again."""
@@ -166,4 +168,5 @@ def _read(connection: socket.socket) -> tuple[Response, bool]:
             parser.feed_data(block)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise ConnectionError("the answer is not HTTP") from error
-    return Response(parser.get_status_code(), message.headers, message.body), parser.should_keep_alive()
+    reusable = message.has_known_end and parser.get_http_version() == "1.1"
+    return Response(parser.get_status_code(), message.headers, message.body), reusable
