@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/stamp-$(shell cat requirements.txt requirements-dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11
 
-.PHONY: setup demo test check test-hostile test-distributed bench up down lock
+.PHONY: setup demo test check test-hostile test-conformance test-distributed bench up down lock
 
 setup: $(STAMP)
 
@@ -48,6 +48,13 @@ test: setup
 test-hostile: setup
 	scripts/install_test_servers.sh
 	$(BIN)/python -m tests.hostile --seeds $(or $(SEEDS),2000) --report docs/hostile.md
+
+# Every case on every kind of destination in full size: 10,000 files, one above 5 GiB; about an hour, 20 GB of disk.
+test-conformance: setup
+	scripts/install_test_servers.sh
+	rm -f .outfeed/conformance.json
+	OUTFEED_CONFORMANCE=full $(BIN)/pytest tests/conformance
+	$(BIN)/python -m scripts.connector_page
 
 # Two Celery workers that share no disk.
 test-distributed: setup

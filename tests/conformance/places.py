@@ -44,7 +44,7 @@ from tests.servers.gcs import GcsServer, gcs_server
 from tests.servers.google_xml import GoogleXml, google_xml
 from tests.servers.http_proxy import http_proxy
 from tests.servers.process import MissingServerError, free_ports, scratch
-from tests.servers.proftpd import proftpd_server
+from tests.servers.proftpd import proftpd_server, proftpd_sftp_server
 from tests.servers.s3 import S3Server, s3_server
 from tests.servers.small_disk import give_room, small_disk
 from tests.servers.sshd import SshServer, ssh_server
@@ -312,8 +312,35 @@ class SftpPlace(FolderPlace):
     def lacking(self, ability: Ability) -> Iterator[tuple[Place, Callable[[], int], str]]:
         denied = "rename,posix-rename,hardlink" if ability == "rename" else "fsync"
         with ssh_server(sftp_arguments=f"-P {denied}") as server:
-            # OpenSSH in a chroot logs no requests: that they are not repeated is seen at the FTP servers.
+            # OpenSSH in a chroot logs no requests: that they are not repeated is seen at ProFTPD.
             yield SftpPlace(server), lambda: 0, f"`sftp-server -P {denied}`"
+
+
+class ProftpdSftpPlace(SftpPlace):
+    """SFTP on ProFTPD, whose log shows what is asked for."""
+
+    fixture = "proftpd_sftp"
+    abilities: ClassVar[Mapping[Ability, Literal["rename", "none"]]] = {"rename": "none"}
+
+    def product(self) -> str:
+        return f"{versions.proftpd()} (mod_sftp)"
+
+    @contextlib.contextmanager
+    def without(self, right: Right) -> Iterator[tuple[Place, str]]:
+        if right == "overwrite":
+            yield self, self._others_files_are_safe()
+            return
+        commands = {"delete": "DELE REMOVE", "rename": "RNFR RNTO RENAME", "mkdir": "MKD XMKD MKDIR"}[right]
+        with proftpd_sftp_server(f"<Limit {commands}>", "DenyAll", "</Limit>") as server:
+            yield type(self)(server), f"`<Limit {commands}> DenyAll`"
+
+    @contextlib.contextmanager
+    def lacking(self, ability: Ability) -> Iterator[tuple[Place, Callable[[], int], str]]:
+        assert ability == "rename"
+        with self.without("rename") as (place, how):
+            assert isinstance(place, ProftpdSftpPlace)
+            log = place.server.log
+            yield place, lambda: log.read_text(errors="replace").count("\nRENAME "), how
 
 
 class FtpPlace(FolderPlace):
@@ -664,6 +691,9 @@ class EmailPlace(LocalPlace):
     def start(cls, request: pytest.FixtureRequest) -> Self:
         return cls(request.getfixturevalue(cls.fixture))
 
+    def product(self) -> str:
+        return f"our store of links as a folder on {super().product()}"
+
     def _set_options(self) -> None:
         self.options = EmailOptions(
             type="email", name="email", emails=("bi@customer.example",), storage_uri=str(self.folder)
@@ -717,6 +747,7 @@ def acting_as(account: pwd.struct_passwd | None) -> Iterator[None]:
 PLACES: dict[str, type[Place]] = {
     "local": LocalPlace,
     "sftp": SftpPlace,
+    "sftp-proftpd": ProftpdSftpPlace,
     "ftp": FtpPlace,
     "ftps": FtpsPlace,
     "ftps-proftpd": ProftpdPlace,

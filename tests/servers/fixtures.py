@@ -12,7 +12,7 @@ from tests.servers.gcs import GcsServer, gcs_server
 from tests.servers.google_xml import GoogleXml, google_xml
 from tests.servers.mariadb import MariadbServer, mariadb_server
 from tests.servers.postgres import PostgresServer, postgres_server
-from tests.servers.proftpd import proftpd_server
+from tests.servers.proftpd import proftpd_server, proftpd_sftp_server
 from tests.servers.s3 import S3Server, s3_server
 from tests.servers.smtp import SmtpSink, smtp_sink
 from tests.servers.sshd import SshServer, ssh_server
@@ -50,6 +50,13 @@ def ftp() -> Iterator[FtpServer]:
 def proftpd() -> Iterator[FtpServer]:
     """Another FTP server, plain and FTPS; make a base directory of your own with `make_base`."""
     with proftpd_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def proftpd_sftp() -> Iterator[SshServer]:
+    """Another SFTP server; make a base directory of your own with `make_base`."""
+    with proftpd_sftp_server() as server:
         yield server
 
 

@@ -54,7 +54,7 @@ def proftpd() -> str:
 def seaweedfs() -> str:
     """Of SeaweedFS."""
     said = _said(binary("weed", s3_module.INSTALL), "version")
-    return "SeaweedFS " + _number(r"version \S+ \S+ ([\w.]+)", said)
+    return "SeaweedFS " + _number(r"version \S+ ([\d.]+)", said)
 
 
 def fake_gcs_server() -> str:
