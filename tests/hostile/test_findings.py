@@ -24,7 +24,7 @@ from outfeed.connectors.local import LocalConnector
 from outfeed.connectors.s3_client import translated
 from outfeed.connectors.sftp_base import SftpBase
 from outfeed.errors import SupersededError, TerminalError, TransientError
-from outfeed.ledger.records import RunState
+from outfeed.ledger.records import FileKind, RunState
 from outfeed.plan import Reason
 from tests.flow.world import SITE_A, World, config
 from tests.hostile.ground import FolderSite, Ground
@@ -79,6 +79,32 @@ def test_the_newest_try_is_tried_again_when_an_orphan_removed_its_files(tmp_path
     newest = world.ledger.attempts("acme", run.plan.run_id)[-1]
     assert (newest.step, newest.state) == ("upload", RunState.FAILED)
     assert world.upload(run, "place", "2-try")["outcome"] == "delivered"
+
+
+def test_an_image_goes_beside_as_many_files_of_others_as_data_does(tmp_path: Path) -> None:
+    # XX-04
+    base = tmp_path / "delivered"
+    world = World(
+        tmp_path,
+        config(
+            [{"name": "place", "type": "local", "path": str(base), "export_images": True}], site_id=[SITE_A]
+        ),
+    )
+    run = world.plan(Reason.TEST)
+    world.package(run, {SITE_A: b"{}\n"}, {SITE_A: [world.image("a.png")]})
+    taken = [base / SITE_A / "inputs" / name for name in ("a.png", "a__r2.png", "a__r3.png")]
+    for file in taken:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("somebody else's")
+
+    assert world.upload(run, "place", "1-try")["images"] == 1
+
+    assert [file.read_text() for file in taken] == ["somebody else's"] * 3
+    assert (taken[0].parent / "a__r4.png").read_bytes() == (world.images / "a.png").read_bytes()
+    (image,) = [
+        file for file in world.ledger.files_of_run("acme", run.plan.run_id) if file.kind is FileKind.IMAGE
+    ]
+    assert (image.revision, image.path[-9:], str(image.supersedes)[-9:]) == (4, "a__r4.png", "a__r3.png")
 
 
 def test_an_older_try_is_still_told_that_it_is_superseded(tmp_path: Path) -> None:

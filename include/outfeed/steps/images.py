@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 #: Ledger look-ups at a time.
 _BATCH = 500
 
+#: Other content under so many names in a row of one image is for a person to look at.
+_MAX_REVISION = 20
+
 
 @dataclasses.dataclass(frozen=True)
 class _Image:
@@ -74,13 +77,21 @@ class ImageDelivery:
     def _deliver_revised(self, conflicts: dict[str, _Image]) -> list[OutfeedError]:
         """The destination holds other bytes under an image's name: ours goes beside it (D27)."""
         failures: list[OutfeedError] = []
-        revised = {_revised_path(path): image for path, image in conflicts.items()}
-        for result in self.connector.deliver(self._opened(path, image) for path, image in revised.items()):
-            if isinstance(result, Delivered):
-                log.warning("%s was taken; delivered as %s", revised[result.path].path, result.path)
-                self._record(revised[result.path], result.path, revision=2, delivered=result)
-            else:
-                failures.append(result.error)
+        revision = 1
+        while conflicts:
+            revision += 1
+            revised = {_revised_path(image.path, revision): image for image in conflicts.values()}
+            conflicts = {}
+            files = (self._opened(path, image) for path, image in revised.items())
+            for result in self.connector.deliver(files):
+                image = revised[result.path]
+                if isinstance(result, Delivered):
+                    log.warning("%s was taken; delivered as %s", image.path, result.path)
+                    self._record(image, result.path, revision=revision, delivered=result)
+                elif isinstance(result.error, DestinationConflict) and revision < _MAX_REVISION:
+                    conflicts[result.path] = image
+                else:
+                    failures.append(result.error)
         return failures
 
     def _wanted(self, ready: Sequence[tuple[Part, dict[str, Any]]]) -> Iterator[_Image]:
@@ -168,16 +179,18 @@ class ImageDelivery:
                 bytes=delivered.bytes if delivered else None,
                 sha256=delivered.sha256 if delivered else None,
                 verified=delivered.verified if delivered else None,
-                supersedes=image.path if revision > 1 else None,
+                supersedes=_revised_path(image.path, revision - 1) if revision > 1 else None,
                 **(sealed_fields(made) if (made := self._sealed.pop(path, None)) and delivered else {}),
             )
         )
 
 
-def _revised_path(path: str) -> str:
+def _revised_path(path: str, revision: int) -> str:
+    if revision == 1:
+        return path
     plain = _without_suffix(path)
     pure = PurePosixPath(plain)
-    return str(pure.with_name(f"{pure.stem}__r2{pure.suffix}")) + path.removeprefix(plain)
+    return str(pure.with_name(f"{pure.stem}__r{revision}{pure.suffix}")) + path.removeprefix(plain)
 
 
 def _without_suffix(path: str) -> str:
