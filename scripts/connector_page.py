@@ -14,8 +14,7 @@ from typing import Any
 
 from outfeed.connectors import CONNECTORS
 from outfeed.connectors.base import DestinationOptions
-from tests.conformance.cases import FULL, SCALED, Case
-from tests.conformance.conftest import RESULTS
+from tests.conformance.cases import FULL, RESULTS, SCALED, Case
 from tests.conformance.places import PLACES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "connectors.md"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 from enum import Enum
+from pathlib import Path
 
 import pytest
+
+#: What came out, for scripts/connector_page.py.
+RESULTS = Path(__file__).resolve().parents[2] / ".outfeed" / "conformance.json"
 
 
 class Case(Enum):
@@ -71,3 +75,22 @@ FULL = Scale("full", 10_000, (5 << 30) + (1 << 20) + 1)
 def scale() -> Scale:
     """The one that environment variable OUTFEED_CONFORMANCE asks for."""
     return FULL if os.environ.get("OUTFEED_CONFORMANCE") == FULL.name else SCALED
+
+
+class Cell:
+    """What a test has to say of its cell of the table, besides that it passed."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._properties = request.node.user_properties
+
+    def not_applicable(self, why: str) -> None:
+        """The case has no meaning there; the test has shown what holds instead."""
+        self._properties.append(("not applicable", why))
+
+    def smaller(self, why: str) -> None:
+        """Less was sent than elsewhere."""
+        self._properties.append(("smaller", why))
+
+    def brought_about(self, how: str) -> None:
+        """How the server was made to refuse."""
+        self._properties.append(("how", how))

@@ -10,12 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.cases import Scale, scale
+from tests.conformance.cases import RESULTS, Cell, Scale, scale
 from tests.conformance.places import PLACES, Place, pages_of_links
 from tests.servers.process import scratch
-
-#: Read by scripts/connector_page.py.
-RESULTS = Path(__file__).resolve().parents[2] / ".outfeed" / "conformance.json"
 
 #: Name of the place and title of the case; outcome and what there is to say of it.
 Cells = dict[tuple[str, str], dict[str, Any]]
@@ -35,25 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("proves"):
                 item.add_marker(pytest.mark.timeout(3600))
-
-
-class Cell:
-    """What a test has to say of its cell of the table, besides that it passed."""
-
-    def __init__(self, request: pytest.FixtureRequest) -> None:
-        self._properties = request.node.user_properties
-
-    def not_applicable(self, why: str) -> None:
-        """The case has no meaning there; the test has shown what holds instead."""
-        self._properties.append(("not applicable", why))
-
-    def smaller(self, why: str) -> None:
-        """Less was sent than elsewhere."""
-        self._properties.append(("smaller", why))
-
-    def brought_about(self, how: str) -> None:
-        """How the server was made to refuse."""
-        self._properties.append(("how", how))
 
 
 @pytest.fixture

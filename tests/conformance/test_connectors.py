@@ -18,8 +18,7 @@ import pytest
 
 from outfeed.connectors.base import CheckState, Delivered, Outgoing, RemoteFile
 from outfeed.errors import DestinationConflict, OutfeedError, TerminalError, TransientError
-from tests.conformance.cases import Case, Scale, proves
-from tests.conformance.conftest import Cell
+from tests.conformance.cases import Case, Cell, Scale, proves
 from tests.conformance.places import (
     BrokenStream,
     GeneratedStream,

@@ -9,8 +9,7 @@ import pytest
 
 from outfeed.connectors.base import CheckState, Delivered, Outgoing
 from outfeed.errors import DestinationConflict, OutfeedError, TerminalError
-from tests.conformance.cases import Case, proves
-from tests.conformance.conftest import Cell
+from tests.conformance.cases import Case, Cell, proves
 from tests.conformance.places import Ability, HeldStream, Place, content, failure, outgoing, stream
 
 pytestmark = pytest.mark.servers
