@@ -112,6 +112,13 @@ def _stories(rows: Sequence[Row]) -> str:
         seeds = _ranges(sorted({row.seed for row in told}))
         wrong = sorted({row.seed for row in told if row.outcome == "violation"})
         lines.append(f"| `{name}` | {seeds} | {len(told)} | {', '.join(map(str, wrong)) or 'none'} |")
+    last = {row.seed: row.outcome for row in rows}
+    told_again = sorted(
+        {row.seed for row in rows if row.outcome == "violation" and last[row.seed] != "violation"}
+    )
+    if told_again:
+        seeds = ", ".join(map(str, told_again))
+        lines += ["", f"Told again of later code, without a violation: {seeds}."]
     lines += [
         "",
         "`python -m tests.hostile SEED` replays one story; `make test-hostile` tells two thousand and writes",
