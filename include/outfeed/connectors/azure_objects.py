@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import secrets
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -93,23 +92,32 @@ class AzureObjects:
         """Creates a blob from blocks, visible with the last request; returns as `put` does.
 
         Blocks of a try that ends before that are seen by nobody. Azure removes them with the next blob of
-        that name, or after a week.
+        that name, or after a week; until then a later try needs not send them again.
         """
         if self._seen(file.path):
             return None
+        held = self._held(file.path) if file.unfinished is not None else {}
         ids: list[str] = []
         whole = _md5()
-        # Blocks of several tries lie side by side until one of them is completed; all ids of a blob must
-        # be of one length.
-        attempt = secrets.token_hex(8)
         block = first
         while block:
-            ids.append(base64.b64encode(f"{attempt}-{len(ids):06d}".encode()).decode())
-            self._stage(file.path, ids[-1], block)
+            ids.append(_block_id(block, len(ids)))
+            if held.get(ids[-1]) != len(block):
+                self._stage(file.path, ids[-1], block)
             whole.update(block)
             block = reader.block(size if file.size is not None else block_size(None, len(ids)))
         done = self._commit(file.path, ids, file.content_type, whole.digest())
         return Created(whole.hexdigest()) if done else None
+
+    def _held(self, path: str) -> dict[str, int]:
+        """Bytes of each block that older tries have sent, by id."""
+        try:
+            with self.faults(f"list the blocks of {path}", "read"):
+                _, blocks = self._blob(path).get_block_list("uncommitted")
+        except TerminalError:
+            # There are none, or we may not look: then all of them are sent.
+            return {}
+        return {block.id: block.size for block in blocks}
 
     def _stage(self, path: str, block_id: str, block: bytes) -> None:
         with self.faults(f"create {path}", "write"):
@@ -214,6 +222,11 @@ class AzureObjects:
         except OutfeedError as error:
             return f"{path} stays, because we may not delete; the customer may: {error.what}"
         return "nothing was left behind"
+
+
+def _block_id(block: bytes, number: int) -> str:
+    """Tells place and content, so that the same block has the same id in each try; all are of one length."""
+    return base64.b64encode(f"{hashlib.sha256(block).hexdigest()[:16]}-{number:06d}".encode()).decode()
 
 
 def _md5(content: bytes = b"") -> Any:

@@ -100,7 +100,7 @@ class ResumableCreates:
         """
         url = unseal(read_state(state, _KIND, _VERSION).get("upload", ""), self._key)
         if url is not None:
-            ResumableSession(self._bucket.client._http, url, 0, self._timeout).end()
+            self._session(url, 0).end()
 
     def _continued(self, file: Outgoing, name: str) -> ResumableSession | None:
         """The upload that an older try left; None if it is of no use."""
@@ -113,7 +113,7 @@ class ResumableCreates:
             log.info("the upload of %s begins anew: the older one was begun in another way", file.path)
             self.abandon(text)
             return None
-        session = self._session(file, url)
+        session = self._session(url, file.size or 0)
         try:
             session.ask()
         except SessionGoneError:
@@ -131,7 +131,7 @@ class ResumableCreates:
         url = self._bucket.blob(name).create_resumable_upload_session(
             content_type=file.content_type, size=file.size, if_generation_match=0, timeout=self._timeout
         )
-        session = self._session(file, url)
+        session = self._session(url, file.size or 0)
         if file.unfinished is not None:
             sealed = {"upload": seal(url, self._key)}
             try:
@@ -142,8 +142,8 @@ class ResumableCreates:
                 raise
         return session
 
-    def _session(self, file: Outgoing, url: str) -> ResumableSession:
-        return ResumableSession(self._bucket.client._http, url, file.size or 0, self._timeout)
+    def _session(self, url: str, size: int) -> ResumableSession:
+        return ResumableSession(self._bucket.client._http, url, size, self._timeout, self._location)
 
     def _clear(self, file: Outgoing) -> None:
         if file.unfinished is not None:

@@ -26,17 +26,21 @@ class ResumableSession:
         url: of the upload; whoever knows it can send contents there.
         size: of the whole content.
         timeout: seconds to connect, and to wait for each answer.
+        location: the place in messages.
 
     Attributes:
         persisted: how many bytes the service has.
         created: what the service says of the object, when it is there.
     """
 
-    def __init__(self, transport: Any, url: str, size: int, timeout: tuple[float, float]) -> None:
+    def __init__(
+        self, transport: Any, url: str, size: int, timeout: tuple[float, float], location: str
+    ) -> None:
         self._transport = transport
         self._url = url
         self._size = size
         self._timeout = timeout
+        self._location = location
         self._position = 0
         self._certain = True
         self.persisted = 0
@@ -65,10 +69,10 @@ class ResumableSession:
         while self.created is None and self.persisted < self._position:
             before = self.persisted
             if before < start:
-                raise TransientError("the service has lost a part of the upload", remedy="retried")
+                raise self._fault("the service has lost a part of an upload")
             DEFAULT_RETRY(self._send)(block, start, crc32c)
             if self.created is None and self.persisted <= before:
-                raise TransientError("the service takes nothing more of the upload", remedy="retried")
+                raise self._fault("the service takes nothing more of an upload")
 
     def end(self) -> None:
         """Frees what was sent.
@@ -79,7 +83,10 @@ class ResumableSession:
         try:
             self._request("DELETE", b"", {})
         except ConnectionError as error:
-            raise TransientError(f"an upload could not be ended: {error}", remedy="retried") from error
+            raise self._fault(f"an upload could not be ended ({error})") from error
+
+    def _fault(self, what: str) -> TransientError:
+        return TransientError(what, where=self._location, remedy="retried")
 
     def _ask(self) -> None:
         self._understand(self._put(b"", f"bytes */{self._size}", {}))
