@@ -226,9 +226,9 @@ def main() -> int:
             stories, found = seed_that_finds(ground, mutant)
             bugs.append(Planted(mutant.what, mutant.connectors, stories - 1 if found else None, found[:120]))
             verdict = "found" if found else "SURVIVED"
+            if arguments.report:
+                write_planted(arguments.report, bugs, STORIES)
             print(f"{verdict} after {stories} stories: {mutant.what}: {found[:160]}", flush=True)
-    if arguments.report:
-        write_planted(arguments.report, bugs, STORIES)
     return 1 if any(bug.seed is None for bug in bugs) else 0
 
 
