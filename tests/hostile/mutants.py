@@ -62,7 +62,7 @@ MUTANTS = (
         "SFTP: a file has its final name before it is whole",
         ("sftp",),
         sftp_file.SftpDelivery,
-        "deliver",
+        "_from_start",
         'if self._base.rename == "none":',
         "if True:",
     ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.hostile.ground import Ground
-from tests.hostile.mutants import MUTANTS, Mutant, seed_that_finds
+from tests.hostile.mutants import MUTANTS, Mutant, planted, seed_that_finds
 from tests.hostile.run import run_seed
 from tests.hostile.story import CONNECTORS, LASTING, MENUS, TERMINAL, tell
 
@@ -45,6 +45,13 @@ _QUICKLY = (
     "Local: the size is not compared",
 )
 _PLANTED = [mutant for mutant in MUTANTS if mutant.what in _QUICKLY]
+
+
+def test_every_planted_bug_still_has_its_line() -> None:
+    assert len(_PLANTED) == len(_QUICKLY)
+    for mutant in MUTANTS:
+        with planted(mutant):
+            pass
 
 
 @pytest.mark.parametrize("mutant", _PLANTED, ids=[mutant.what for mutant in _PLANTED])
