@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -15,7 +16,7 @@ from outfeed.formats.java_date import JavaDatePattern
 from outfeed.sources import sqlite_lines
 from outfeed.sources.row_copy import TableWriter, write_rows
 from outfeed.sources.sqlite_cells import Way
-from outfeed.sources.sqlite_lines import LineCopy
+from outfeed.sources.sqlite_lines import EVERYTHING, LineCopy
 from outfeed.sources.sqlite_values import column, conversion
 from outfeed.sources.tables import TableCopy
 from tests.hostile_texts import DIALECTS, PIECES
@@ -37,7 +38,7 @@ ODD: list[Any] = [
 ]
 
 
-def table(*rows: tuple[Any, ...]) -> sqlite3.Connection:
+def table(*rows: Sequence[Any]) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute(f"CREATE TABLE t ({DECLARED})")
     connection.executemany(f"INSERT INTO t VALUES ({', '.join('?' * len(PLAIN))})", rows)
@@ -54,7 +55,8 @@ def written(
     fast, slow = io.BytesIO(), io.BytesIO()
     lines = LineCopy(connection, copy)
     writer = TableWriter(copy, fast, lambda _rows, _bytes: None)
-    lines.write(writer)
+    assert lines.write(EVERYTHING, writer.write) == writer.rows
+    writer.flush()
     listed = ", ".join(f'"{each.name}"' for each in columns)
     cursor = connection.execute(f"SELECT {listed} FROM t ORDER BY _rowid_")
     slow.close = lambda: None  # type: ignore[method-assign]
@@ -127,7 +129,8 @@ def test_a_table_of_one_column_is_written_as_by_python(name: str) -> None:
 @pytest.mark.parametrize("role", ["separator", "enclosure", "escape"])
 def test_characters_of_numbers_and_dates_may_have_a_meaning(role: str, special: str) -> None:
     # VI-C03 VI-C05 VI-C06
-    dialect = dataclasses.replace(CsvDialect(formula_guard=special == "-"), **{role: special})
+    options: dict[str, Any] = {role: special, "formula_guard": special == "-"}
+    dialect = CsvDialect(**options)
     with closing(table(PLAIN, *([value] * len(PLAIN) for value in ODD[:-1]), PLAIN)) as connection:
         fast, slow, _ = written(connection, dialect)
     assert fast == slow

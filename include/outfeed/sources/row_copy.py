@@ -85,16 +85,21 @@ def count_undated(copy: TableCopy, sql: ClockSql) -> str | None:
 
 
 class TableWriter:
-    """Writes the header and rows of a table as its only segment, in large blocks (design §8)."""
+    """Writes the header and rows of a table as a segment, in large blocks (design §8).
 
-    def __init__(self, copy: TableCopy, stream: BinaryIO, progress: Progress) -> None:
+    Args:
+        number: of the segment: only the first one has the header.
+    """
+
+    def __init__(self, copy: TableCopy, stream: BinaryIO, progress: Progress, number: int = 0) -> None:
         self.rows = 0
         self.bytes = 0
         self._stream = stream
         self._progress = progress
         self._blocks: list[bytes] = []
         self._pending = 0
-        self.write(0, copy.dialect.header_line(copy.columns))
+        if number == 0:
+            self.write(0, copy.dialect.header_line(copy.columns))
 
     def write(self, rows: int, block: bytes) -> None:
         """Takes the lines of some rows."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from outfeed.datasets import Statement
 from outfeed.errors import Action, TerminalError
+from outfeed.sources import sqlite_worker
 from outfeed.sources.base import OpenStaged, Progress
 from outfeed.sources.engine import Copied, Copy, Engine, LineWriter, Parameters, Snapshot, Tally
 from outfeed.sources.sqlite_errors import explained
+from outfeed.sources.sqlite_worker import connect
 from outfeed.sources.tables import TableEngine, TableSnapshot
 
 _ROWS_PER_FETCH = 200
-_BUSY_TIMEOUT = 30.0
 
 
 class SqliteEngine(Engine, TableEngine):
@@ -41,8 +42,11 @@ class SqliteEngine(Engine, TableEngine):
         """See the base class."""
         from outfeed.sources.sqlite_tables import SqliteTables
 
-        with self.transaction() as connection:
-            yield SqliteTables(connection, str(self.path))
+        with self.transaction() as connection, ExitStack() as stack:
+            worker = None
+            if self.max_parallel > 1 and self.path.stat().st_size >= sqlite_worker.WORTH_TWO:
+                worker = stack.enter_context(sqlite_worker.second_reader(self.path, connection))
+            yield SqliteTables(connection, str(self.path), worker)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -55,18 +59,9 @@ class SqliteEngine(Engine, TableEngine):
                 action=Action.OPERATOR,
                 remedy="correct the path in the source's Airflow connection",
             )
-        with explained(where):
-            connection = sqlite3.connect(
-                f"{self.path.absolute().as_uri()}?mode=ro",
-                uri=True,
-                timeout=_BUSY_TIMEOUT,
-                isolation_level=None,
-                # One thread at a time.
-                check_same_thread=False,
-            )
-            with closing(connection):
-                connection.execute("BEGIN")
-                yield connection
+        with explained(where), closing(connect(self.path)) as connection:
+            connection.execute("BEGIN")
+            yield connection
 
     def instant(self, value: dt.datetime) -> str:
         """The text form whose order is the order of time."""

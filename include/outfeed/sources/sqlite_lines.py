@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from outfeed.formats.csv_rows import RowEncoder
-from outfeed.sources.row_copy import TableWriter
 from outfeed.sources.sqlite_cells import Way, first_way, in_cell, in_line, literal, next_way
 from outfeed.sources.sqlite_fast import fast_cells
 from outfeed.sources.sqlite_values import conversion
@@ -18,8 +17,13 @@ from outfeed.sources.tables import TableCopy, quoted
 _ROWS = 500
 _BYTES = 1 << 20
 
-#: Before the first row.
-_START = float("-inf")
+#: Rows behind a rowid, up to another one.
+Range = tuple[float, float]
+
+#: Takes the lines of some rows.
+Write = Callable[[int, bytes], None]
+
+EVERYTHING: Range = (float("-inf"), float("inf"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,30 +59,31 @@ class LineCopy:
         self._mark = next(each for each in "\x1f\x1e\x1d\x1c" if each not in special)
         self._names = ", ".join(quoted(column.name) for column in copy.columns)
         self._from = f"FROM {quoted(copy.table)}"
+        self._rows = 0
 
-    def write(self, writer: TableWriter) -> None:
-        """Writes all rows."""
-        after: float | None = _START
-        while after is not None:
-            after = self._write_after(after, writer)
-        writer.flush()
+    def write(self, rows: Range, write: Write) -> int:
+        """Writes the rows of a range; returns their number."""
+        self._rows = 0
+        after, end = rows
+        while (last := self._write_after(after, end, write)) is not None:
+            after = last
+        return self._rows
 
-    def _write_after(self, after: float, writer: TableWriter) -> float | None:
-        """Writes the rows behind a rowid until a column must go another way; None if there are no more."""
+    def _write_after(self, after: float, end: float, write: Write) -> int | None:
+        """Writes rows until a column must go another way, and gives the last of them; None after the end."""
         statement = self._statement()
-        rows = _ROWS
-        cursor = self._connection.execute(statement.text, [after])
-        while found := cursor.fetchmany(rows):
+        size = _ROWS
+        cursor = self._connection.execute(statement.text, [after, end])
+        while found := cursor.fetchmany(size):
             block = self._block(statement, found)
+            last, changed = found[-1][0], False
             if block is None:
-                last: int = found[-1][0]
-                written, changed = self._encoded((found[0][0], last))
-                writer.write(len(found), written)
-                if changed:
-                    return last
-            else:
-                writer.write(len(found), block)
-                rows = min(_ROWS, max(1, _BYTES * len(found) // len(block)))
+                block, changed = self._encoded((found[0][0], last))
+            self._rows += len(found)
+            write(len(found), block)
+            if changed:
+                return int(last)
+            size = min(_ROWS, max(1, _BYTES * len(found) // len(block)))
         return None
 
     def _statement(self) -> _Statement:
@@ -97,7 +102,9 @@ class LineCopy:
         line[-1] += self._copy.dialect.line_end.decode()
         pieces = [part if at % 2 else literal(part) for at, part in enumerate(line) if at % 2 or part]
         wanted = ", ".join(["_rowid_", f"CAST({' || '.join(pieces)} AS BLOB)", *texts])
-        return _Statement(f"SELECT {wanted} {self._from} WHERE _rowid_ > ? ORDER BY _rowid_", tuple(apart))
+        return _Statement(
+            f"SELECT {wanted} {self._from} WHERE _rowid_ > ? AND _rowid_ <= ? ORDER BY _rowid_", tuple(apart)
+        )
 
     def _block(self, statement: _Statement, rows: Sequence[tuple[Any, ...]]) -> bytes | None:
         """The lines of some rows; None if they need more care."""

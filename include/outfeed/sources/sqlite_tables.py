@@ -13,8 +13,9 @@ from outfeed.formats.columns import Column, Kind
 from outfeed.sources import row_copy
 from outfeed.sources.base import Progress
 from outfeed.sources.sqlite_errors import explained
-from outfeed.sources.sqlite_lines import LineCopy
+from outfeed.sources.sqlite_ranges import RangeCopy
 from outfeed.sources.sqlite_values import column, conversion
+from outfeed.sources.sqlite_worker import SqliteWorker
 from outfeed.sources.tables import OpenSegment, TableCopied, TableCopy, TableSnapshot, quoted
 
 _DATE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"
@@ -23,10 +24,11 @@ _DATE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"
 class SqliteTables(TableSnapshot):
     """One read transaction: it shows what was committed before it began, whatever others write meanwhile."""
 
-    def __init__(self, connection: sqlite3.Connection, where: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, where: str, worker: SqliteWorker | None) -> None:
         super().__init__()
         self._connection = connection
         self._where = where
+        self._worker = worker
         self._read_at = dt.datetime.now(dt.UTC)
         # A transaction sees what there is when it first reads, not when it begins.
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
@@ -62,10 +64,8 @@ class SqliteTables(TableSnapshot):
         with self.timed(), explained(self._where, copy.table):
             if copy.delta is not None or not self._has_rowids(copy.table):
                 return self._copy_rows(copy, open_segment, progress)
-            with open_segment(0) as stream:
-                writer = row_copy.TableWriter(copy, stream, progress)
-                LineCopy(self._connection, copy).write(writer)
-            return TableCopied(writer.rows, 0, 0)
+            rows = RangeCopy(self._connection, self._worker, copy, open_segment, progress).write()
+            return TableCopied(rows, 0, 0)
 
     def _has_rowids(self, table: str) -> bool:
         """Whether its rows have numbers that no column hides, and texts are UTF-8."""
