@@ -27,6 +27,7 @@ from outfeed.steps import unfinished
 from tests.conformance.places import SftpPlace, content, failure, outgoing
 from tests.flow.resuming import NAME, Tries, sha256, source_file
 from tests.flow.world import DAY, SITE_A, World, config
+from tests.servers.proftpd import proftpd_sftp_server
 from tests.servers.proxy import TcpProxy, tcp_proxy
 from tests.servers.small_disk import small_disk
 from tests.servers.sshd import SshServer, ssh_server
@@ -46,16 +47,29 @@ SMALL, STEP = 3_000_000, MIB
 
 
 @pytest.fixture
-def proxy(sshd: SshServer) -> Iterator[TcpProxy]:
-    """A proxy in front of the server."""
-    with tcp_proxy(sshd.port) as running:
+def server(request: pytest.FixtureRequest) -> Any:
+    """OpenSSH, unless a test asks for another one."""
+    return request.getfixturevalue(getattr(request, "param", "sshd"))
+
+
+@pytest.fixture
+def overwriting() -> Iterator[SshServer]:
+    """A ProFTPD that lets files be written that exist, which others let by themselves."""
+    with proftpd_sftp_server("AllowOverwrite on") as running:
         yield running
 
 
 @pytest.fixture
-def place(sshd: SshServer, proxy: TcpProxy) -> SftpPlace:
+def proxy(server: SshServer) -> Iterator[TcpProxy]:
+    """A proxy in front of the server."""
+    with tcp_proxy(server.port) as running:
+        yield running
+
+
+@pytest.fixture
+def place(server: SshServer, proxy: TcpProxy) -> SftpPlace:
     """An empty base directory, behind the proxy."""
-    made = SftpPlace(sshd)
+    made = SftpPlace(server)
     made.options = made.options.model_copy(update={"sftp_port": proxy.port})
     return made
 
@@ -230,6 +244,7 @@ def noted_beyond_the_end(part: Path, kept: Kept) -> None:
     kept.state = write_state("sftp", 1, kept.values | {"offset": SMALL + 1})
 
 
+@pytest.mark.parametrize("server", ["sshd", "overwriting"], indirect=True)
 def test_a_part_is_continued_by_a_later_try(place: SftpPlace, proxy: TcpProxy, small: None) -> None:
     # XX-03
     kept, data = Kept(), content(SMALL)
@@ -247,6 +262,7 @@ def test_a_part_is_continued_by_a_later_try(place: SftpPlace, proxy: TcpProxy, s
     assert place.read("site/file") == data
 
 
+@pytest.mark.parametrize("server", ["sshd", "proftpd_sftp"], indirect=True)
 def test_only_what_the_server_has_acknowledged_and_synced_is_noted(
     place: SftpPlace, proxy: TcpProxy, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +324,20 @@ def test_a_part_that_can_not_be_used_is_begun_anew(
     assert place.read("site/file") == place.read("precious") == data
 
 
+@pytest.mark.parametrize("server", ["proftpd_sftp"], indirect=True)
+def test_a_server_that_opens_no_file_again_gets_the_whole_one(
+    place: SftpPlace, proxy: TcpProxy, small: None
+) -> None:
+    # XX-03
+    data = content(SMALL)
+    file = outgoing("site/file", data, unfinished=Kept())
+    begun(place, proxy, file)
+    assert sent(place, proxy, file) > SMALL
+    assert place.names() == {"site/file"}
+    assert place.read("site/file") == data
+
+
+@pytest.mark.parametrize("server", ["sshd", "overwriting"], indirect=True)
 def test_a_part_that_an_older_try_is_still_writing_is_left_to_it(
     place: SftpPlace, proxy: TcpProxy, small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
