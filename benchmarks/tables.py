@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Report, Row, arguments, emit, environment, ratios, row
-from benchmarks.tables_data import filled
+from benchmarks.tables_data import filled, filled_sqlite
 from benchmarks.tables_sides import TABLE, run_side
 from tests.servers.postgres import PostgresServer, postgres_server
 
-LARGE, SMALL = 5_000_000, 500_000
+LARGE, SMALL, SQLITE = 5_000_000, 500_000, 1_000_000
 ROUNDS = 3
 
 Samples = dict[str, list[dict[str, Any]]]
@@ -30,6 +30,13 @@ _ALL_COLUMNS = (
     "id, account_id, {title}, {note}, {city}, amount, ratio, active::int,"
     " to_char(created AT TIME ZONE 'UTC', 'DD/MM/YYYY HH24:MI:SS'),"
     " to_char(changed, 'DD/MM/YYYY HH24:MI:SS'), day, reference"
+)
+#: What a plain export of SQLite asks for, in the words of its own command line.
+SQLITE_QUERY = (
+    "SELECT id, account_id, title, note, city, amount, ratio, active,"
+    " substr(created, 1, 10) || 'T' || substr(created, 12, 8) || '+0000',"
+    " substr(changed, 1, 10) || 'T' || substr(changed, 12, 8) || '+0000', day, reference"
+    f" FROM {TABLE}"
 )
 #: What all options mean, in the words of the database's manual instead of ours.
 ALL_QUERY = (
@@ -52,11 +59,12 @@ def main() -> None:
         "asyncpg", "isal", "pyarrow", "duckdb",
         PostgreSQL="Debian's, fsync off, parallel query and JIT off",
     )  # fmt: skip
-    large, small, rounds = (20_000, 20_000, 1) if quick else (LARGE, SMALL, ROUNDS)
+    large, small, lite, rounds = (20_000, 20_000, 20_000, 1) if quick else (LARGE, SMALL, SQLITE, ROUNDS)
     with postgres_server() as server, scratch() as folder:
         rows = [
             *small_rows(server, small, folder),
             *large_rows(server, large, rounds, folder),
+            *sqlite_rows(server, lite, rounds, folder),
         ]
     emit(
         Report(
@@ -72,6 +80,8 @@ def main() -> None:
                 "`same query` formats dates and booleans as we do by default; `bare table` has PostgreSQL's "
                 "own texts. All options: separator, backslash escape, breaks replaced, date format, text "
                 "quoted, CRLF, gzip, and the md5 of the gzip file in a second pass.",
+                "SQLite's command line writes the same values in its own way: it encloses whatever has "
+                "a space or a letter beyond ASCII, rounds floats to 15 digits, and leaves zeros away.",
                 "Memory is the peak of a fresh process (VmHWM), imports included.",
             ),
         )
@@ -199,6 +209,26 @@ def large_round(url: str, folder: Path, samples: Samples) -> None:
         samples["all"].append(every)
 
 
+def sqlite_rows(server: PostgresServer, rows: int, rounds: int, folder: Path) -> list[Row]:
+    """Interleaved rounds on a SQLite file."""
+    path, file = folder / "media.db", folder / "cli.csv"
+    filled_sqlite(filled(server, rows), path)
+    ours, theirs = [], []
+    for _ in range(rounds):
+        with staged(folder, f"sqlite:///{path}", "crlf") as (extracted, _):
+            ours.append(extracted)
+        theirs.append(run_side("sqlite_cli", path=str(path), query=SQLITE_QUERY, file=str(file))["seconds"])
+        file.unlink()
+    path.unlink()
+    seconds, size = [one["seconds"] for one in ours], f"{rows / 1e6:g}M rows"
+    return [
+        row(f"SQLite's command line, {size}", theirs, "s"),
+        row(f"ours from SQLite, {size}", seconds, "s"),
+        row("ours / SQLite's command line", ratios(seconds, theirs), "×", "<= 1.3"),
+        row(f"peak memory, from SQLite, {size}", [one["megabytes"] for one in ours], "MB", "<= 64"),
+    ]
+
+
 def single_runs(url: str, folder: Path) -> list[Row]:
     """Validation and Parquet of the large table, each once."""
     file = folder / "server.csv"
@@ -209,7 +239,8 @@ def single_runs(url: str, folder: Path) -> list[Row]:
         found += [
             row(f"validate, {name}: pyarrow, sha256 and md5", checked["seconds"], "s"),
             row(f"validate, {name}: rate", extracted["bytes"] / 1e6 / checked["seconds"], "MB/s"),
-            row(f"validate, {name}: peak memory", checked["megabytes"], "MB"),
+            row(f"validate / extract, {name}", checked["seconds"] / extracted["seconds"], "×", "<= 0.6"),
+            row(f"validate, {name}: peak memory", checked["megabytes"], "MB", "<= 188"),
         ]
     with staged(folder, url, "parquet") as (parquet, _):
         pass

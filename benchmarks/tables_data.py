@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 from tests.servers.postgres import PostgresServer
 
 #: Twelve columns of mixed types, about 206 bytes of CSV: commas, quotes, LF, CRLF, non-ASCII, NULL and ''.
@@ -51,3 +55,35 @@ def filled(server: PostgresServer, rows: int) -> str:
         connection.execute("VACUUM (ANALYZE, FREEZE)")
         connection.execute("CHECKPOINT")
     return url
+
+
+#: As SQLite declares it; dates are texts as PostgreSQL writes them in UTC.
+_SQLITE_DDL = f"""
+    CREATE TABLE {NAME} (
+        id BIGINT PRIMARY KEY, account_id INTEGER NOT NULL, title TEXT, note TEXT, city TEXT NOT NULL,
+        amount DECIMAL(12,4), ratio DOUBLE PRECISION, active BOOLEAN NOT NULL,
+        created TIMESTAMPTZ NOT NULL, changed TIMESTAMP, day DATE, reference UUID NOT NULL
+    )
+"""
+_AS_TEXTS = (
+    "id, account_id, title, note, city, amount::text, ratio, active::int, created::text, changed::text,"
+    " day::text, reference::text"
+)
+
+
+def filled_sqlite(url: str, path: Path) -> None:
+    """Makes a SQLite file of the table in a database that `filled` made."""
+    import psycopg
+
+    with (
+        psycopg.connect(url, options="-c timezone=UTC") as source,
+        closing(sqlite3.connect(path, isolation_level=None)) as target,
+        source.cursor(name="rows") as cursor,
+    ):
+        cursor.itersize = 5000
+        cursor.execute(f"SELECT {_AS_TEXTS} FROM {NAME} ORDER BY id".encode())
+        target.execute("PRAGMA synchronous = OFF")
+        target.execute(_SQLITE_DDL)
+        target.execute("BEGIN")
+        target.executemany(f"INSERT INTO {NAME} VALUES ({', '.join('?' * 12)})", cursor)
+        target.execute("COMMIT")

@@ -18,7 +18,7 @@ from benchmarks.tables_data import filled
 from benchmarks.tables_sides import TABLE, run_side
 from tests.servers.postgres import PostgresServer, postgres_server
 
-LARGE, SMALL, ROUNDS = 5_000_000, 150_000, 2
+LARGE, SMALL, ROUNDS = 5_000_000, 500_000, 2
 
 HOME = Path(__file__).resolve().parents[1] / ".outfeed" / "peers"
 
