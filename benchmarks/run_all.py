@@ -22,7 +22,6 @@ BENCHES = (
     "tables_peers",
     "platform_night",
     "destinations",
-    "sftp_small_files",
     "many_customers",
     "run_overhead",
 )
