@@ -55,6 +55,8 @@ def bucket_rows(big: Path, files: int, rounds: int) -> list[Row]:
     with s3_server() as s3:
         s3.make_bucket(BUCKET)
         check = s3_check(s3)
+        # The first files of a new bucket wait until it has volumes.
+        in_process(s5cmd_small, s3, 64, Small(content, 200, BUCKET, "first/"))
         rows += s3_rows("S3", s3, content, files, rounds, check)
         with delay_proxy(s3.port, DELAY) as port:
             rows += s3_rows("S3 30 ms away", S3Server(port), content, files // 2, rounds, check)
