@@ -10,7 +10,6 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -191,20 +190,27 @@ def test_answers_belong_to_the_requests_of_their_threads() -> None:
         assert list(answers) == contents
 
 
-def test_only_a_server_that_is_known_gets_the_content(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """TLS of a server, and of a client that trusts it."""
+    made = make_certificates("localhost")
+    pair = tmp_path_factory.mktemp("tls") / "server.pem"
+    pair.write_text(made.certificate + made.key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair)
+    return context, ssl.create_default_context(cadata=made.ca)
+
+
+def test_only_a_server_that_is_known_gets_the_content(known: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     # XX-06
-    known, other = make_certificates("localhost"), make_certificates("localhost")
     seen: list[bytes] = []
 
     def noted(head: bytes, content: bytes) -> bytes:
         seen.append(content)
         return OK
 
-    pair = tmp_path / "server.pem"
-    pair.write_text(known.certificate + known.key)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(pair)
-    trusting, doubting = (ssl.create_default_context(cadata=one.ca) for one in (known, other))
+    context, trusting = known
+    doubting = ssl.create_default_context(cadata=make_certificates("localhost").ca)
     with serving(noted, context) as server:
         with connected(server, tls=doubting) as connections, pytest.raises(ssl.SSLCertVerificationError):
             connections.send("PUT", url("/"), {}, [b"secret"])
@@ -213,6 +219,17 @@ def test_only_a_server_that_is_known_gets_the_content(tmp_path: Path) -> None:
             for _ in range(2):
                 assert connections.send("PUT", url("/"), {}, [b"a" * 3_000_000, b"b"]).body == b"ok"
     assert seen == [b"a" * 3_000_000 + b"b"] * 2
+    assert server.connections == 2
+
+
+def test_a_silent_server_behind_tls_is_given_up(known: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    context, trusting = known
+    with (
+        serving(lambda head, content: b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", context) as server,
+        connected(server, tls=trusting) as connections,
+        pytest.raises(TimeoutError),
+    ):
+        connections.send("PUT", url("/"), {}, [b"x"])
 
 
 @pytest.mark.parametrize("token", [None, "session/token+="])

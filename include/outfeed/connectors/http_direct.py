@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-#: Up to so many bytes leave in one piece, with what is before and behind them.
-_ONE_PIECE = 1 << 20
+#: Up to so many bytes are copied, so that they leave in one piece with what is before and behind them.
+_ONE_PIECE = 256 << 10
 
 #: Bytes of the longest answer that is read.
 _LONGEST = 1 << 20
@@ -106,15 +106,24 @@ class Connections:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_hostname=self._address[0])
-            # Of the system, not of Python, which would ask before each call whether the call would wait.
-            limit = struct.pack("@ll", int(self._timeout), 0)
-            connection.settimeout(None)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+                connection.settimeout(self._timeout)
+            else:
+                _limit_waiting(connection, self._timeout)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _limit_waiting(connection: socket.socket, seconds: float) -> None:
+    """Has the system end what takes too long; Python would ask before each call whether it would wait.
+
+    TLS needs Python's own limit: without it, Python calls again when the system has ended a call.
+    """
+    connection.settimeout(None)
+    limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
 def _is_readable(connection: socket.socket) -> bool:
