@@ -72,7 +72,7 @@ MUTANTS = (
         sftp_file.SftpDelivery,
         "_publish",
         "except asyncssh.SFTPError as error:",
-        "except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):\n"
+        "except (asyncssh.ConnectionLost, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):\n"
         "        return\n"
         "    except asyncssh.SFTPError as error:",
     ),

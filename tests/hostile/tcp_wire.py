@@ -199,12 +199,16 @@ class TcpWire(Listener):
 
     @staticmethod
     def _back(server: socket.socket, client: socket.socket, silent: threading.Event) -> None:
-        with contextlib.suppress(OSError):
+        try:
             while block := server.recv(_BLOCK):
                 if not silent.is_set():
                     client.sendall(block)
             if not silent.is_set():
                 client.shutdown(socket.SHUT_WR)
+        except OSError:
+            # A server that resets is heard by the client at once.
+            if not silent.is_set():
+                reset(client)
 
 
 @contextlib.contextmanager
