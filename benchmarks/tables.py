@@ -226,6 +226,7 @@ def sqlite_rows(server: PostgresServer, rows: int, rounds: int, folder: Path) ->
         row(f"ours from SQLite, {size}", seconds, "s"),
         row("ours / SQLite's command line", ratios(seconds, theirs), "×", "<= 1.3"),
         row(f"peak memory, from SQLite, {size}", [one["megabytes"] for one in ours], "MB", "<= 64"),
+        row("peak memory of the second process", [one["helper_megabytes"] for one in ours], "MB"),
     ]
 
 

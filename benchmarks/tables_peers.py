@@ -70,8 +70,9 @@ def main() -> None:
             notes=(
                 "The table of `tables`. Against ELT tools the whole processes are timed, ours too; all write "
                 "one CSV with LF to the same disk, each in its own dialect. dlt reads by connectorx, its "
-                "fastest way here. ingestr wrote the UUIDs as lists of numbers, sling put an offset behind "
-                "timestamps that have none.",
+                "fastest way here. Nobody checks the file or uploads it. Ours alone has the database write "
+                "dates as customers get them, which costs time: see `same query` in `tables`. ingestr wrote "
+                "the UUIDs as lists of numbers, sling put an offset behind timestamps that have none.",
                 "SqlToS3Operator and, beside it, ours are timed inside their process, imports of ours "
                 "included where the work needs them; the operator's upload is replaced by a local file.",
                 *(f"{name} could not be installed: {why}" for name, why in problems.items() if why),

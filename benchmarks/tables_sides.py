@@ -1,7 +1,7 @@
 """One side of the comparison of tables, in a process of its own: `python -m benchmarks.tables_sides JSON`.
 
-The last line of its output is JSON: seconds of the work alone, the process's peak of memory, and what else
-the side tells. Each side imports only what it needs, because its memory is measured.
+The last line of its output is JSON: seconds of the work alone, the peaks of memory of the process and of its
+largest child, and what else the side tells. Each side imports only what it needs: its memory is measured.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -283,7 +284,8 @@ def main() -> None:
     """Runs the side that the command line describes."""
     arguments = json.loads(sys.argv[1])
     measured = SIDES[arguments.pop("side")](**arguments)
-    print(json.dumps({**measured, "megabytes": peak_megabytes()}))
+    helpers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(json.dumps({**measured, "megabytes": peak_megabytes(), "helper_megabytes": helpers}))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sqlite3
@@ -16,7 +17,9 @@ from outfeed.errors import TerminalError, TransientError
 from outfeed.sources import sqlite_ranges, sqlite_worker
 from outfeed.sources.base import Reader
 from outfeed.sources.relational import RelationalSource
+from outfeed.sources.sqlite_lines import Range
 from outfeed.sources.sqlite_worker import SqliteWorker
+from outfeed.sources.tables import TableCopy
 from tests.flow.table_platform import Read, make_part
 
 ROWS = 3000
@@ -150,6 +153,35 @@ def test_who_never_meets_the_same_state_reads_alone(
     assert found.extracted.rows == ROWS
 
 
+def test_whoever_commits_without_wal_does_not_wait_for_long(
+    tmp_path: Path, workers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # VI-019
+    """The commit waits for the second process, which began before, and keeps the first one out."""
+    path = filled(tmp_path, "delete")
+    monkeypatch.setattr(sqlite_worker, "_BUSY_TIMEOUT", 0.2)
+    begin = SqliteWorker.begin
+
+    def begin_and_commit(self: SqliteWorker) -> None:
+        begin(self)
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE t SET txt = 'after'")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            writer.execute("COMMIT")
+
+    def killed(self: SqliteWorker) -> None:
+        kill(self)
+        writer.execute("COMMIT")
+
+    kill = SqliteWorker.stop
+    monkeypatch.setattr(SqliteWorker, "begin", begin_and_commit)
+    monkeypatch.setattr(SqliteWorker, "stop", killed)
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as writer:
+        found = read(path, 2)
+    assert workers == []
+    assert {row[1] for row in found.rows} == {"after"}
+
+
 def test_a_second_process_that_dies_is_tried_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = SqliteWorker.copy
 
@@ -168,6 +200,29 @@ def test_what_the_second_process_finds_wrong_is_said_without_the_data(path: Path
     with pytest.raises(TerminalError, match="t: ") as caught:
         read(path, 2)
     assert "private" not in str(caught.value)
+
+
+def test_a_segment_that_cannot_be_written_harms_no_other_table(
+    wal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = SqliteWorker.copy
+
+    def into_full(self: SqliteWorker, wanted: TableCopy, rows: Range, _stream: BinaryIO) -> int:
+        return copy(self, wanted, rows, Full())
+
+    with source(wal, 2).reading() as reader:
+        monkeypatch.setattr(SqliteWorker, "copy", into_full)
+        with pytest.raises(OSError, match="no space"):
+            extract(reader, wal.parent / "first")
+        found = extract(reader, wal.parent / "second")
+    assert found.content == read(wal, 1).content
+
+
+class Full(io.BytesIO):
+    """A disk that is full."""
+
+    def write(self, block: Any) -> int:
+        raise OSError("no space")
 
 
 def test_nothing_is_left_of_the_second_process(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ class RangeCopy:
     def write(self) -> int:
         """Writes all rows; returns their number."""
         self._waiting.extend(enumerate(self._ranges()))
-        helped = self._worker is not None and len(self._waiting) > 1
+        helped = self._worker is not None and self._worker.alive and len(self._waiting) > 1
         with ThreadPoolExecutor(1, "sqlite") as pool:
             other = pool.submit(self._drain_by_worker) if helped else None
             try:

@@ -25,7 +25,7 @@ WORTH_TWO = 64 << 20
 
 #: How often both may miss the same state, because somebody commits in between.
 _ATTEMPTS = 10
-_BUSY_TIMEOUT = 30.0
+_BUSY_TIMEOUT = 10.0
 _PROGRAM = "outfeed.sources.sqlite_child"
 
 
@@ -56,16 +56,28 @@ def second_reader(path: Path, connection: sqlite3.Connection) -> Iterator[Sqlite
     Args:
         connection: begins anew; it must not have read anything yet.
     """
-    with SqliteWorker.started(path) as worker, closing(connect(path)) as watcher:
-        same = False
+    with SqliteWorker.started(path) as worker:
+        if _met(worker, path, connection):
+            yield worker
+            return
+    begin(connection)
+    yield None
+
+
+def _met(worker: SqliteWorker, path: Path, connection: sqlite3.Connection) -> bool:
+    """Whether both began with the same state."""
+    with closing(connect(path)) as watcher:
         for _ in range(_ATTEMPTS):
             before = _version(watcher)
             worker.begin()
-            begin(connection)
-            if _version(watcher) == before:
-                same = True
-                break
-        yield worker if same else None
+            try:
+                begin(connection)
+                if _version(watcher) == before:
+                    return True
+            except sqlite3.OperationalError:
+                # Without WAL, whoever wants to commit lets nobody in, and waits for the second process.
+                return False
+    return False
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -97,11 +109,21 @@ class SqliteWorker:
             )
             # Or else its end would not be noticed.
             theirs.close()
+            worker = cls(process, ours)
             try:
-                yield cls(process, ours)
+                yield worker
             finally:
-                process.kill()
-                process.wait()
+                worker.stop()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked for more."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ends the process, whatever it is doing, and its transaction."""
+        self._process.kill()
+        self._process.wait()
 
     def begin(self) -> None:
         """Begins a transaction.
@@ -119,8 +141,13 @@ class SqliteWorker:
             OutfeedError: the process can't read them, or died.
         """
         self._ask((copy, rows))
-        while block := self._block():
-            stream.write(block)
+        try:
+            while block := self._block():
+                stream.write(block)
+        except BaseException:
+            # The rest would be taken for the next table's.
+            self.stop()
+            raise
         return int(self._answer())
 
     def _ask(self, request: Any) -> None:
