@@ -288,6 +288,18 @@ def test_a_name_that_was_taken_ends_the_upload(
     assert len(wire.parts) == (3 if at_the_end else 0)
 
 
+def test_an_upload_that_can_not_be_ended_fails_no_delivery(
+    gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries
+) -> None:
+    # XX-03
+    cut(tries, wire, 3)
+    gcs.client().bucket(place.bucket).blob(f"testing/{NAME}").upload_from_filename(tries.source)
+    # It breaks off the connection.
+    wire.before = lambda request: Answer(0, []) if request.method == "DELETE" else None
+    assert tries.deliver().outcome == "identical"
+    assert tries.unfinished() == []
+
+
 def test_an_older_try_that_lives_on_finds_the_newer_ones_object(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries
 ) -> None:

@@ -89,7 +89,8 @@ class ResumableCreates:
         """Ends what an older try left of a file whose name is taken."""
         text = file.unfinished.load() if file.unfinished else None
         if file.unfinished is not None and text is not None:
-            self.abandon(text)
+            with contextlib.suppress(OutfeedError):
+                self.abandon(text)
             file.unfinished.clear()
 
     def abandon(self, state: str) -> None:
@@ -111,7 +112,8 @@ class ResumableCreates:
         url = unseal(values.pop("upload", ""), self._key)
         if url is None or values != _described(file, name):
             log.info("the upload of %s begins anew: the older one was begun in another way", file.path)
-            self.abandon(text)
+            with contextlib.suppress(OutfeedError):
+                self.abandon(text)
             return None
         session = self._session(url, file.size or 0)
         try:

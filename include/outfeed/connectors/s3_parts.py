@@ -144,7 +144,8 @@ class PartUploads:
         upload = values.get("upload", "")
         if values != self._state(file, size, upload):
             log.info("the upload of %s begins anew: the older one was begun in another way", file.path)
-            self.abandon(file.path, text)
+            with contextlib.suppress(OutfeedError):
+                self.abandon(file.path, text)
             return None
         try:
             held = self._listed(file.path, upload)
@@ -258,7 +259,8 @@ class PartUploads:
         """Ends what an older try left of a file whose name is taken."""
         text = file.unfinished.load() if file.unfinished else None
         if file.unfinished is not None and text is not None:
-            self.abandon(file.path, text)
+            with contextlib.suppress(OutfeedError):
+                self.abandon(file.path, text)
             file.unfinished.clear()
 
     def _end(self, file: Outgoing, upload: _Upload) -> None:
