@@ -48,7 +48,9 @@ def filled(folder: Path, journal: str) -> Path:
     with closing(sqlite3.connect(found, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA journal_mode = {journal}")
         connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, txt TEXT)")
+        connection.execute("BEGIN")
         connection.executemany("INSERT INTO t VALUES (?, ?)", ((n, f'"{n}", é\n') for n in range(ROWS)))
+        connection.execute("COMMIT")
     return found
 
 
