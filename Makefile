@@ -34,6 +34,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=include:plugins $(BIN)/lint-imports
+	$(BIN)/python -m scripts.requirements_report --check
 	$(BIN)/pytest tests/unit -m "not servers"
 
 # Everything that CI runs: `check`, then every other test, the slowest last.
