@@ -392,7 +392,7 @@ class GcsWire(HttpWire):
                 return Answer(308, [*ranges, ("Content-Length", "0")])
             stated = re.search(r"crc32c=([A-Za-z0-9+/=]+)", request.header("x-goog-hash"))
             if stated and stated[1] != _crc32c(session.content):
-                return self.refusal(400, "the CRC32C is another one")
+                return self.refusal(400, f'Provided CRC32C "{stated[1]}" doesn\'t match calculated CRC32C.')
             answer = self._create(session)
             if answer.status < 500:
                 session.answer = answer
