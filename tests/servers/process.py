@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -36,27 +37,26 @@ def binary(name: str, install: str, *folders: Path) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct ports of 127.0.0.1 that are free now; they and those 10,000 above are no client's ports."""
-    sockets = []
-    try:
-        for _ in range(count):
-            sockets.append(_bound_socket())
-        return [sock.getsockname()[1] for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
+    """Distinct ports of 127.0.0.1 below 20,000 that are free now, and so are those 10,000 above.
+
+    SeaweedFS takes the latter, too. No client has any of them, and no other server the upper ones.
+    """
+    with contextlib.ExitStack() as bound:
+        return [_bound_pair(bound) for _ in range(count)]
 
 
-def _bound_socket() -> socket.socket:
+def _bound_pair(bound: contextlib.ExitStack) -> int:
     for _ in range(200):
-        sock = socket.socket()
-        try:
-            sock.bind(("127.0.0.1", 10_000 + int.from_bytes(os.urandom(2)) % 12_000))
-        except OSError:
-            sock.close()
-        else:
-            return sock
-    raise RuntimeError("no free port of 127.0.0.1 between 10000 and 22000")
+        port = 10_000 + secrets.randbelow(10_000)
+        with contextlib.ExitStack() as pair:
+            try:
+                for number in (port, port + 10_000):
+                    pair.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            bound.push(pair.pop_all())
+            return port
+    raise RuntimeError("no free port of 127.0.0.1 between 10000 and 20000")
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:
