@@ -91,13 +91,16 @@ def filled(server: PostgresServer, wanted: dict[str, int], today: dt.date) -> st
                 [table],
             ).fetchall()
             others = [name for (name,) in found if name != "id"]
+            (last,) = connection.execute(
+                sql.SQL("SELECT max(id) FROM {}").format(sql.Identifier(table))
+            ).fetchall()[0]
             statement = sql.SQL(
                 "INSERT INTO {table} (id, {columns}) SELECT id + number * {offset}, {columns}"
                 " FROM {table} CROSS JOIN generate_series(1, {copies}) AS number LIMIT {missing}"
             ).format(
                 table=sql.Identifier(table),
                 columns=sql.SQL(", ").join(map(sql.Identifier, others)),
-                offset=10_000_000,
+                offset=last,
                 copies=count // known.rows[table] + 1,
                 missing=max(0, count - known.rows[table]),
             )
