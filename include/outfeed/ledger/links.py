@@ -5,14 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, true
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Row, and_, func, select, true
 
-from outfeed.ledger.database import Database
+from outfeed.ledger.access import Access
 from outfeed.ledger.link_tables import link_clicks, link_folders, links
 from outfeed.ledger.records import Fence
 
@@ -101,18 +99,8 @@ class LinkFolder:
     root: str
 
 
-class Links:
-    """What the ledger knows of links. Every method is one transaction.
-
-    Args:
-        fenced: gives a transaction of the newest try of a piece of work, or raises SupersededError.
-    """
-
-    def __init__(
-        self, database: Database, fenced: Callable[[Fence], AbstractContextManager[Connection]]
-    ) -> None:
-        self._database = database
-        self._fenced = fenced
+class Links(Access):
+    """What the ledger knows of links. Every method is one transaction."""
 
     # -- folders
 
@@ -265,9 +253,6 @@ class Links:
         query = select(link_clicks).where(*conditions).order_by(link_clicks.c.id)
         with self._database.read() as connection:
             return [Click(**_columns(row, _CLICK)) for row in connection.execute(query)]
-
-    def _insert(self, table: Any) -> sqlite.Insert | postgresql.Insert:
-        return sqlite.insert(table) if self._database.is_sqlite else postgresql.insert(table)
 
 
 _LINK = [field.name for field in dataclasses.fields(LinkRecord)]

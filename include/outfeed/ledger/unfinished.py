@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, exists, or_, select
 
-from outfeed.ledger.database import Database
+from outfeed.ledger.access import Access, key_columns, matching
 from outfeed.ledger.records import Fence, FileState
 from outfeed.ledger.tables import files, unfinished_uploads
 
 #: What no try has touched for so long is given up; stores remove unfinished uploads after as long by custom.
 KEPT = dt.timedelta(days=7)
-
-_KEY = ("customer", "location", "path", "size", "sha256")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +36,8 @@ class UnfinishedRecord:
     updated_at: dt.datetime
 
 
-class UnfinishedUploads:
-    """What the ledger knows of uploads under way. Every method is one transaction.
-
-    Args:
-        fenced: gives a transaction of the newest try of a piece of work, or raises SupersededError.
-    """
-
-    def __init__(
-        self, database: Database, fenced: Callable[[Fence], AbstractContextManager[Connection]]
-    ) -> None:
-        self._database = database
-        self._fenced = fenced
+class UnfinishedUploads(Access):
+    """What the ledger knows of uploads under way. Every method is one transaction."""
 
     def state(self, key: UploadKey) -> str | None:
         """What the last try saved of an upload, or None."""
@@ -62,10 +46,9 @@ class UnfinishedUploads:
 
     def save(self, fence: Fence, key: UploadKey, state: str, now: dt.datetime) -> None:
         """Keeps the state of an upload of the newest try."""
-        values = {"state": state, "run_id": fence.run_id, "updated_at": now}
-        insert = self._insert().values(**dataclasses.asdict(key), **values)
+        values = dataclasses.asdict(key) | {"state": state, "run_id": fence.run_id, "updated_at": now}
         with self._fenced(fence) as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=_KEY, set_=values))
+            self._upsert(connection, unfinished_uploads, [values])
 
     def clear(self, fence: Fence, key: UploadKey) -> None:
         """Forgets an upload that has ended; the newest try may."""
@@ -90,7 +73,7 @@ class UnfinishedUploads:
             rows = connection.execute(wanted).all()
         return [
             UnfinishedRecord(
-                UploadKey(**{name: row._mapping[name] for name in _KEY}),
+                UploadKey(**{name: row._mapping[name] for name in key_columns(unfinished_uploads)}),
                 row.state,
                 row.run_id,
                 row.updated_at,
@@ -98,11 +81,6 @@ class UnfinishedUploads:
             for row in rows
         ]
 
-    def _insert(self) -> sqlite.Insert | postgresql.Insert:
-        build: Any = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        insert: sqlite.Insert | postgresql.Insert = build(unfinished_uploads)
-        return insert
-
 
 def _same(key: UploadKey) -> list[ColumnElement[bool]]:
-    return [unfinished_uploads.c[name] == value for name, value in dataclasses.asdict(key).items()]
+    return matching(unfinished_uploads, dataclasses.asdict(key))
