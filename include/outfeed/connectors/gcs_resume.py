@@ -13,7 +13,7 @@ from outfeed.connectors.base import Outgoing
 from outfeed.connectors.gcs_session import ResumableSession, SessionGoneError
 from outfeed.connectors.sealed_text import seal, unseal
 from outfeed.connectors.transfer import FileFault, SourceReader
-from outfeed.connectors.upload_state import read_state, write_state
+from outfeed.connectors.upload_state import end_older, forget, read_state, saved_state, write_state
 from outfeed.errors import OutfeedError, TerminalError, TransientError
 
 log = logging.getLogger(__name__)
@@ -69,14 +69,14 @@ class ResumableCreates:
             while block := content.read(self._chunk_size):
                 session.send(block, content.crc32c if content.reader.finished else None)
         except SessionGoneError:
-            self._clear(file)
+            forget(file)
             raise self._fault(f"somebody ended the upload of {file.path}") from None
         except BaseException as error:
             if not _is_over(error):
                 raise
             with contextlib.suppress(OutfeedError):
                 session.end()
-            self._clear(file)
+            forget(file)
             if continued is not None and _is_refused(error):
                 what = f"the upload of {file.path} that an older try began can't be completed"
                 raise self._fault(what) from error
@@ -87,11 +87,7 @@ class ResumableCreates:
 
     def give_up(self, file: Outgoing) -> None:
         """Ends what an older try left of a file whose name is taken."""
-        text = file.unfinished.load() if file.unfinished else None
-        if file.unfinished is not None and text is not None:
-            with contextlib.suppress(OutfeedError):
-                self.abandon(text)
-            file.unfinished.clear()
+        end_older(file, self.abandon)
 
     def abandon(self, state: str) -> None:
         """Frees what an upload left; the service does so by itself after a week.
@@ -105,7 +101,7 @@ class ResumableCreates:
 
     def _continued(self, file: Outgoing, name: str) -> ResumableSession | None:
         """The upload that an older try left; None if it is of no use."""
-        text = file.unfinished.load() if file.unfinished else None
+        text = saved_state(file)
         if file.unfinished is None or text is None:
             return None
         values = read_state(text, _KIND, _VERSION)
@@ -146,11 +142,6 @@ class ResumableCreates:
 
     def _session(self, url: str, size: int) -> ResumableSession:
         return ResumableSession(self._bucket.client._http, url, size, self._timeout, self._location)
-
-    def _clear(self, file: Outgoing) -> None:
-        if file.unfinished is not None:
-            with contextlib.suppress(OutfeedError):
-                file.unfinished.clear()
 
     def _fault(self, what: str) -> TransientError:
         return TransientError(what, where=self._location, remedy="retried from its start")

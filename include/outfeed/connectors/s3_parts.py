@@ -10,13 +10,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 from outfeed.connectors.base import Outgoing
 from outfeed.connectors.s3_client import PARTS_AT_ONCE, is_taken
 from outfeed.connectors.s3_store import HEADERS, S3Store
 from outfeed.connectors.transfer import Created, FileFault, Room, SourceReader
-from outfeed.connectors.upload_state import read_state, write_state
+from outfeed.connectors.upload_state import end_older, forget, read_state, saved_state, write_state
 from outfeed.errors import Action, OutfeedError, SupersededError, TerminalError, TransientError
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class PartUploads:
             first: the first part, which is taken out of it, so that it is freed when it was sent.
         """
         if self._seen(file.path):
-            self._give_up(file)
+            end_older(file, partial(self.abandon, file.path))
             return None
         upload = self._continued(file, size) or self._begun(file, size)
         try:
@@ -137,7 +138,7 @@ class PartUploads:
 
     def _continued(self, file: Outgoing, size: int) -> _Upload | None:
         """The upload that an older try left, and what the service has of it; None if it is of no use."""
-        text = file.unfinished.load() if file.unfinished else None
+        text = saved_state(file)
         if file.unfinished is None or text is None:
             return None
         values = read_state(text, _KIND, _VERSION)
@@ -255,19 +256,9 @@ class PartUploads:
 
     # -- ending
 
-    def _give_up(self, file: Outgoing) -> None:
-        """Ends what an older try left of a file whose name is taken."""
-        text = file.unfinished.load() if file.unfinished else None
-        if file.unfinished is not None and text is not None:
-            with contextlib.suppress(OutfeedError):
-                self.abandon(file.path, text)
-            file.unfinished.clear()
-
     def _end(self, file: Outgoing, upload: _Upload) -> None:
         self._abort(file.path, upload.id)
-        if file.unfinished is not None:
-            with contextlib.suppress(OutfeedError):
-                file.unfinished.clear()
+        forget(file)
 
     def _abort_others(self, path: str, spared: str = "") -> None:
         """Ends uploads of the same object that dead tries left; a try that still lives is stopped by it."""
