@@ -28,6 +28,7 @@ from outfeed.connectors.base import (
 from outfeed.connectors.s3_objects import whole_sha256
 from outfeed.connectors.transfer import (
     MEMORY,
+    PREFLIGHT_FOLDER,
     TEST_CONTENT,
     Created,
     Room,
@@ -40,9 +41,6 @@ from outfeed.connectors.transfer import (
     temporary_name,
 )
 from outfeed.errors import TransientError
-
-#: Folder below the prefix for the object that a preflight creates.
-PREFLIGHT_FOLDER = ".outfeed-preflight"
 
 
 def folder_prefix(value: str) -> str:

@@ -35,6 +35,7 @@ from outfeed.connectors.gcs_resume import ResumableCreates
 from outfeed.connectors.google_names import bucket_problem
 from outfeed.connectors.transfer import (
     MEMORY,
+    PREFLIGHT_FOLDER,
     TEST_CONTENT,
     Room,
     SourceReader,
@@ -52,9 +53,6 @@ PERMISSIONS = ("storage.objects.create", "storage.objects.list", "storage.object
 
 #: Bytes of one request: smaller files go in one, larger ones resumably in several.
 CHUNK_SIZE = 8 << 20
-
-#: Folder below the prefix for the object that a preflight creates.
-PREFLIGHT_FOLDER = ".outfeed-preflight"
 
 
 class GcsOptions(DestinationOptions):

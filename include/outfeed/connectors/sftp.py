@@ -35,8 +35,7 @@ from outfeed.connectors.sftp_preflight import preflight
 from outfeed.connectors.sftp_resume import worth_keeping
 from outfeed.connectors.ssh import Server, connect, public_line
 from outfeed.connectors.ssh_pool import LoopThread, SessionPool
-from outfeed.connectors.transfer import FileFault, in_flight, is_overlong
-from outfeed.errors import TerminalError
+from outfeed.connectors.transfer import FileFault, faults_of, in_flight
 from outfeed.home import home
 
 #: Connections to one server at most: OpenSSH drops new ones from the tenth unauthenticated one on.
@@ -298,15 +297,8 @@ class SftpConnector(Connector):
 
     async def _deliver(self, file: Outgoing) -> Delivered | Undelivered:
         try:
-            safe_relative_path(file.path)
-        except TerminalError as error:
-            return Undelivered(file.path, error)
-        try:
-            async with self._sessions.lease() as session:
-                return await self._delivery.deliver(session, file)
+            with faults_of(file):
+                async with self._sessions.lease() as session:
+                    return await self._delivery.deliver(session, file)
         except FileFault as fault:
             return Undelivered(file.path, fault.error)
-        except TerminalError as error:
-            if not is_overlong(file.path):
-                raise
-            return Undelivered(file.path, error)

@@ -20,7 +20,8 @@ from outfeed.errors import Action, DestinationConflict, OutfeedError, TerminalEr
 #: Folder below the base that holds all temporary names; loaders skip names that begin with a dot.
 TEMPORARY_FOLDER = ".outfeed-tmp"
 
-#: What a preflight writes into a bucket.
+#: Folder below the prefix for the object that a preflight creates in a bucket, and what it holds.
+PREFLIGHT_FOLDER = ".outfeed-preflight"
 TEST_CONTENT = b"Outfeed was here.\n"
 
 #: Bytes that all files in flight of one delivery hold together.
@@ -251,25 +252,33 @@ def altered(what: str, where: str) -> TerminalError:
     )
 
 
-def is_overlong(path: str) -> bool:
+def _is_overlong(path: str) -> bool:
     """Whether many stores would refuse the path for its length: then a refusal is of this file alone."""
     return len(path.encode()) > _MAX_PATH or any(len(part.encode()) > _MAX_NAME for part in path.split("/"))
+
+
+@contextlib.contextmanager
+def faults_of(file: Outgoing) -> Iterator[None]:
+    """Raises what is a fault of this file alone as a `FileFault`: first of all a path that is refused."""
+    try:
+        safe_relative_path(file.path)
+    except TerminalError as error:
+        raise FileFault(error) from error
+    try:
+        yield
+    except TerminalError as error:
+        if not _is_overlong(file.path):
+            raise
+        raise FileFault(error) from error
 
 
 def guarded(file: Outgoing, deliver: Callable[[Outgoing], Delivered]) -> Delivered | Undelivered:
     """Delivers one file; turns a fault of this file alone into a result."""
     try:
-        safe_relative_path(file.path)
-    except TerminalError as error:
-        return Undelivered(file.path, error)
-    try:
-        return deliver(file)
+        with faults_of(file):
+            return deliver(file)
     except FileFault as fault:
         return Undelivered(file.path, fault.error)
-    except TerminalError as error:
-        if not is_overlong(file.path):
-            raise
-        return Undelivered(file.path, error)
 
 
 def in_flight(
