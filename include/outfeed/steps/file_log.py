@@ -10,6 +10,9 @@ from outfeed.ledger import Ledger
 from outfeed.ledger.records import Fence, FileKind, FileRecord, FileState
 from outfeed.plan import Plan
 
+#: How many names in a row may hold content that the ledger does not know before a person must look.
+MAX_CONFLICTS = 20
+
 _BATCH = 200
 _SECONDS = 2.0
 

@@ -17,7 +17,7 @@ from outfeed.errors import DestinationConflict, OutfeedError
 from outfeed.ledger.records import FileKind, FileRecord, FileState
 from outfeed.plan import Part
 from outfeed.steps.context import ProgressReport, RunContext
-from outfeed.steps.file_log import FileLog
+from outfeed.steps.file_log import MAX_CONFLICTS, FileLog
 from outfeed.steps.image_list import image_sizes
 from outfeed.steps.sealing import seal, sealed_fields
 
@@ -25,9 +25,6 @@ log = logging.getLogger(__name__)
 
 #: Ledger look-ups at a time.
 _BATCH = 500
-
-#: Other content under so many names in a row of one image is for a person to look at.
-_MAX_REVISION = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +85,7 @@ class ImageDelivery:
                 if isinstance(result, Delivered):
                     log.warning("%s was taken; delivered as %s", image.path, result.path)
                     self._record(image, result.path, revision=revision, delivered=result)
-                elif isinstance(result.error, DestinationConflict) and revision < _MAX_REVISION:
+                elif isinstance(result.error, DestinationConflict) and revision < MAX_CONFLICTS:
                     conflicts[result.path] = image
                 else:
                     failures.append(result.error)

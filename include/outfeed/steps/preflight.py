@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable, Iterable
 
 from outfeed.connectors import open_connector
 from outfeed.connectors.base import Check, CheckState, Credentials, DestinationOptions
-from outfeed.errors import OutfeedError, TerminalError, TransientError
+from outfeed.errors import OutfeedError
 from outfeed.ledger import Ledger
 from outfeed.ledger.records import PreflightStep
-
-log = logging.getLogger(__name__)
 
 #: The step that fails when the secrets of a destination can't be used at all.
 CREDENTIALS = "credentials"
@@ -87,40 +84,3 @@ def note_key(ledger: Ledger, customer: str, options: DestinationOptions, accepte
     """The ledger knows which of our keys a server accepted last, so that a rotation can be finished."""
     if accepted is not None and options.connection_id is not None:
         ledger.key_accepted(customer, options.connection_id, accepted, options.location())
-
-
-def require_preflight(
-    ledger: Ledger,
-    customer: str,
-    options: DestinationOptions,
-    credentials: Credentials,
-    *,
-    run_id: str,
-    attempt: str,
-    more: Iterable[Check] = (),
-) -> None:
-    """The destination has passed every step that a delivery needs, before anything is delivered (DX-088).
-
-    Raises:
-        TerminalError, TransientError: the first step that failed, with whose action ends it.
-    """
-
-    def report(check: Check) -> None:
-        level = logging.ERROR if check.state is CheckState.FAILED else logging.INFO
-        log.log(level, "preflight of %s: %s %s: %s", options.name, check.step, check.state, check.message)
-
-    found = run_preflight(options, lambda: credentials, attempt, report, more)
-    record_preflight(ledger, customer, options, run_id, found)
-    if found.obstacle is not None:
-        raise _failure(found.obstacle, options)
-
-
-def _failure(check: Check, options: DestinationOptions) -> OutfeedError:
-    error = check.error or TerminalError(check.message, where=options.location())
-    kind = TransientError if isinstance(error, TransientError) else TerminalError
-    return kind(
-        f"the preflight failed at {check.step!r}: {error.what}; nothing was delivered",
-        where=error.where or options.location(),
-        action=error.action,
-        remedy=error.remedy,
-    )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from outfeed.connectors import DestinationModel
-from outfeed.connectors.base import Credentials
-from outfeed.errors import OutfeedError
+from outfeed.connectors.base import Check, CheckState, Credentials
+from outfeed.errors import OutfeedError, TerminalError, TransientError
 from outfeed.ledger.records import RunState
 from outfeed.steps.context import RunContext
 from outfeed.steps.links import Mailing, Post
-from outfeed.steps.preflight import require_preflight
+from outfeed.steps.preflight import record_preflight, run_preflight
+
+log = logging.getLogger(__name__)
 
 STEP = "preflight"
 
@@ -56,12 +59,24 @@ def ensure_preflight(
 def _require(
     run: RunContext, options: DestinationModel, credentials: Credentials, mailing: Mailing | None
 ) -> None:
-    require_preflight(
-        run.ledger,
-        run.plan.customer,
-        options,
-        credentials,
-        run_id=run.plan.run_id,
-        attempt=run.delivery_token(options.name),
-        more=mailing.checks() if mailing is not None else (),
+    def report(check: Check) -> None:
+        level = logging.ERROR if check.state is CheckState.FAILED else logging.INFO
+        log.log(level, "preflight of %s: %s %s: %s", options.name, check.step, check.state, check.message)
+
+    token = run.delivery_token(options.name)
+    more = mailing.checks() if mailing is not None else ()
+    found = run_preflight(options, lambda: credentials, token, report, more)
+    record_preflight(run.ledger, run.plan.customer, options, run.plan.run_id, found)
+    if found.obstacle is not None:
+        raise _failure(found.obstacle, options)
+
+
+def _failure(check: Check, options: DestinationModel) -> OutfeedError:
+    error = check.error or TerminalError(check.message, where=options.location())
+    kind = TransientError if isinstance(error, TransientError) else TerminalError
+    return kind(
+        f"the preflight failed at {check.step!r}: {error.what}; nothing was delivered",
+        where=error.where or options.location(),
+        action=error.action,
+        remedy=error.remedy,
     )

@@ -27,12 +27,9 @@ from outfeed.manifest import (
 )
 from outfeed.plan import Plan, Reason
 from outfeed.steps.context import RunContext
-from outfeed.steps.file_log import FileLog, own_file
+from outfeed.steps.file_log import MAX_CONFLICTS, FileLog, own_file
 
 log = logging.getLogger(__name__)
-
-#: Folders in a row that may hold a manifest which the ledger does not know before a person must look.
-MAX_CONFLICTS = 20
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,7 @@ from outfeed.ledger.unfinished import UploadKey
 from outfeed.manifest import DeliveredData
 from outfeed.plan import Part, Reason
 from outfeed.steps.context import ProgressReport, RunContext
-from outfeed.steps.file_log import FileLog
+from outfeed.steps.file_log import MAX_CONFLICTS, FileLog
 from outfeed.steps.images import ImageDelivery
 from outfeed.steps.links import Mailing, Post
 from outfeed.steps.preflight import note_key
@@ -44,9 +44,6 @@ from outfeed.steps.unfinished import TrackedUpload, end_abandoned, tracked_uploa
 log = logging.getLogger(__name__)
 
 STEP = "upload"
-
-#: How many names in a row may hold content that the ledger does not know before a person must look.
-MAX_CONFLICTS = 20
 
 #: Media type of what nobody but the customer can read.
 _ENCRYPTED = "application/octet-stream"
@@ -139,6 +136,7 @@ class _DataFile:
     revision: int
     path: str
     supersedes: str | None
+    unfinished: TrackedUpload | None
 
 
 @dataclasses.dataclass
@@ -256,23 +254,25 @@ class Shipment:
     def _revised(
         self, part: Part, packaged: dict[str, Any], revision: int, supersedes: str | None
     ) -> _DataFile:
-        return _DataFile(
-            part=part,
-            packaged=sealed_package(self.run, self.options, part, packaged),
-            logical_path=part.data_path(self.options.filename_style),
-            revision=revision,
-            path=self._path(part, revision),
-            supersedes=supersedes,
-        )
+        sealed = sealed_package(self.run, self.options, part, packaged)
+        return self._file(part, sealed, revision, supersedes)
 
     def _after(self, file: _DataFile) -> _DataFile:
         """The same content beside a file that we did not deliver."""
-        revision = file.revision + 1
-        path = self._path(file.part, revision)
-        return dataclasses.replace(file, revision=revision, path=path, supersedes=file.path)
+        return self._file(file.part, file.packaged, file.revision + 1, file.path)
 
-    def _path(self, part: Part, revision: int) -> str:
-        return part.data_path(self.options.filename_style, revision) + self.options.encrypted_suffix
+    def _file(self, part: Part, packaged: dict[str, Any], revision: int, supersedes: str | None) -> _DataFile:
+        style = self.options.filename_style
+        path = part.data_path(style, revision) + self.options.encrypted_suffix
+        return _DataFile(
+            part=part,
+            packaged=packaged,
+            logical_path=part.data_path(style),
+            revision=revision,
+            path=path,
+            supersedes=supersedes,
+            unfinished=self._unfinished(path, packaged),
+        )
 
     def _outgoing(self, file: _DataFile) -> Outgoing:
         def opened() -> BinaryIO:
@@ -284,16 +284,16 @@ class Shipment:
             size=file.packaged["bytes"],
             sha256=file.packaged["sha256"],
             content_type=_ENCRYPTED if "sealed" in file.packaged else file.part.content_type,
-            unfinished=self._unfinished(file),
+            unfinished=file.unfinished,
         )
 
-    def _unfinished(self, file: _DataFile) -> TrackedUpload | None:
+    def _unfinished(self, path: str, packaged: dict[str, Any]) -> TrackedUpload | None:
         key = UploadKey(
             customer=self.run.plan.customer,
             location=self.options.location(),
-            path=file.path,
-            size=file.packaged["bytes"],
-            sha256=file.packaged["sha256"],
+            path=path,
+            size=packaged["bytes"],
+            sha256=packaged["sha256"],
         )
         return tracked_upload(self.run.ledger, self.file_log.fence, key)
 
@@ -317,8 +317,8 @@ class Shipment:
             **file.packaged.get("sealed", {}),
         )
         self.file_log.add(record)
-        if (unfinished := self._unfinished(file)) is not None:
-            unfinished.clear()
+        if file.unfinished is not None:
+            file.unfinished.clear()
         self.data.append(self._delivered(file.part, file.packaged, record, unchanged=False))
 
     @staticmethod
