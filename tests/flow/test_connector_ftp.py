@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import ftplib
 import io
@@ -12,22 +13,25 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from outfeed.connectors import FtpOptions, ftp_login, ftp_session
 from outfeed.connectors.base import CheckState, Credentials, Delivered
+from outfeed.connectors.ftp_file import FtpDelivery
 from outfeed.connectors.transfer import TEMPORARY_FOLDER
 from outfeed.errors import (
     Action,
     DestinationConflict,
     OutfeedError,
+    SupersededError,
     TerminalError,
     TransientError,
 )
-from tests.conformance.places import FtpPlace, content, failure, outgoing
+from tests.conformance.contents import content, failure, outgoing
+from tests.conformance.places import FtpPlace
 from tests.servers.certificates import make_certificates
 from tests.servers.ftp import FtpServer, ftp_server
 from tests.servers.full_queue import full_queue
@@ -484,6 +488,62 @@ def test_a_server_that_cannot_rename_gets_files_under_their_names_and_says_so(la
         assert place.names() == {"a/file", "empty"}
         assert place.read("a/file") == data
         assert "completion marker" in messages(place.connector().preflight())["rename"]
+
+
+class _Interrupted(io.BytesIO):
+    """A content in whose middle something happens, once."""
+
+    def __init__(self, data: bytes, happens: Callable[[], None]) -> None:
+        super().__init__(data)
+        self._happens = happens
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell():
+            self._happens()
+            self._happens = lambda: None
+        return super().read(size)
+
+
+@pytest.mark.parametrize("command", ["STOR", "DELE"])
+def test_without_rename_an_older_try_that_wakes_up_late_neither_empties_nor_removes_a_newer_ones_file(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # XX-03
+    data = content(3_000_000)
+    whole = outgoing("a/file", data)
+    with (
+        odd_ftp_server(without=("RNFR", "RNTO")) as server,
+        tcp_proxy(server.port) as proxy,
+        contextlib.ExitStack() as newer_tries,
+    ):
+        place = odd_place(server)
+
+        def newer_try_delivers() -> None:
+            newer = newer_tries.enter_context(place.connector("work.2"))
+            assert [result.outcome for result in newer.deliver([whole])] == ["created"]
+
+        def cut_and_discarded() -> None:
+            """Many servers remove what an interrupted STOR has left."""
+            proxy.cut()
+            (place.folder / "a" / "file").unlink()
+            newer_try_delivers()
+
+        late = whole
+        if command == "DELE":
+            late = dataclasses.replace(whole, open=lambda: _Interrupted(data, cut_and_discarded))
+        with place.connector("work.1", ftp_port=proxy.port) as older:
+            if command == "STOR":
+                looked = FtpDelivery._require_free
+
+                def held_up_after(*arguments: Any) -> None:
+                    looked(*arguments)
+                    monkeypatch.undo()
+                    newer_try_delivers()
+
+                monkeypatch.setattr(FtpDelivery, "_require_free", held_up_after)
+            with pytest.raises(SupersededError):
+                list(older.deliver([late]))
+        assert place.read("a/file") == data
 
 
 def test_a_full_quota_is_the_customers_to_free_and_publishes_nothing() -> None:

@@ -64,6 +64,11 @@ class FtpBase(RemoteBase):
             checksum="sha256" if self.hashes else None,
         )
 
+    @property
+    def probe(self) -> str:
+        """The path of the small file by which this try is known to live."""
+        return self.temporary("alive" if self.can_rename else "probe")
+
     @contextlib.contextmanager
     def alone(self, path: str) -> Iterator[None]:
         """Lets one thread at a time look at a final name and then give it to a file."""
@@ -178,8 +183,7 @@ class FtpBase(RemoteBase):
 
     def read_probe(self, session: FtpSession) -> bool:
         """Whether the small file reads back as it was written."""
-        name = "alive" if self.can_rename else "probe"
-        return session.sha256(self.temporary(name))[0] == hashlib.sha256(_PROBE).hexdigest()
+        return session.sha256(self.probe)[0] == hashlib.sha256(_PROBE).hexdigest()
 
     def _remove_leftovers(self, session: FtpSession) -> None:
         """Removes dead tries' folders, their age by the server's own clock."""
@@ -276,6 +280,15 @@ class FtpBase(RemoteBase):
         if session.is_folder(self.temporary()) and "alive" in session.names(self.temporary()):
             return None
         return self._swept(session)
+
+    def is_newest(self, session: FtpSession) -> bool:
+        """Whether our small file is there: a newer try removes it before it does anything else."""
+        return self.look(session, self.probe) is not None
+
+    def require_newest(self, session: FtpSession) -> None:
+        """Raises as `fenced` says unless `is_newest`."""
+        if not self.is_newest(session):
+            raise self._swept(session)
 
     def _swept(self, session: FtpSession) -> OutfeedError:
         return self._removed(session.names(self.path(TEMPORARY_FOLDER)), self.location)

@@ -93,19 +93,31 @@ class FtpDelivery:
     def _deliver_in_place(
         self, session: FtpSession, file: Outgoing, reader: SourceReader, first: bytes
     ) -> Delivered:
-        """For servers that can't rename: writes under the final name; only the marker tells then."""
+        """For servers that can't rename: writes under the final name; only the marker tells then.
+
+        A newer try may have delivered the file in the meantime. STOR would empty it and DELE remove it, so
+        the last question before either is whether there is one.
+        """
         final = self._base.path(file.path)
         with self._base.alone(file.path):
             self._require_free(session, final)
+            self._base.require_newest(session)
             try:
                 self._store(session, final, reader, first)
                 verified = self._verify(session, final, reader)
             except FtpLost as lost:
                 raise _UnansweredError(final, lost) from lost
             except BaseException:
-                self._base.remove(session, final)
+                self._remove_in_place(session, final)
                 raise
         return Delivered(file.path, reader.bytes, reader.sha256, "created", verified)
+
+    def _remove_in_place(self, session: FtpSession, final: str) -> None:
+        """Removes what this try wrote under a final name; of a try that is not the newest, it stays."""
+        if session.usable:
+            with contextlib.suppress(FtpRefusal, FtpLost):
+                if self._base.is_newest(session):
+                    self._base.remove(session, final)
 
     def _store(self, session: FtpSession, path: str, reader: SourceReader, first: bytes) -> None:
         try:
@@ -195,6 +207,8 @@ class FtpDelivery:
             digest, verified = self._digest(session, final, reader.bytes)
             if digest == reader.sha256:
                 return Delivered(file.path, reader.bytes, digest, "created", verified)
+        if unanswered.written == final:
+            self._base.require_newest(session)
         self._base.remove(session, unanswered.written)
         raise unanswered.error
 

@@ -106,7 +106,7 @@ class _FileSteps:
                 "the server can't rename, or does not let our user: files are written under their final "
                 "names, and only the completion marker says that a delivery is complete"
             )
-        alive = self._base.temporary("alive")
+        alive = self._base.probe
         colon = f"{alive} 2025-03-16_00:00:00"
         try:
             self._session.rename(alive, colon)
@@ -133,8 +133,7 @@ class _FileSteps:
         return "read the same bytes back"
 
     def _delete(self) -> str:
-        name = "alive" if self._base.can_rename else "probe"
-        self._session.ask(f"DELE {self._base.temporary(name)}")
+        self._session.ask(f"DELE {self._base.probe}")
         return "deleted the file"
 
     def _clean_up(self) -> str:
