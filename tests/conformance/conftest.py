@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conformance.cases import FULL, RESULTS, SCALED, Cell, Scale, scale
-from tests.conformance.places import PLACES, Place, pages_of_links
+from tests.conformance.places import PLACES, Place
+from tests.conformance.places.email import pages_of_links
 from tests.servers.process import scratch
 
 #: Name of the place and title of the case; outcome and what there is to say of it.

@@ -19,17 +19,17 @@ import pytest
 from outfeed.connectors.base import CheckState, Delivered, Outgoing, RemoteFile
 from outfeed.errors import DestinationConflict, OutfeedError, TerminalError, TransientError
 from tests.conformance.cases import Case, Cell, Scale, proves
-from tests.conformance.places import (
+from tests.conformance.contents import (
     BrokenStream,
     GeneratedStream,
     HeldStream,
-    Place,
     content,
     counted,
     failure,
     outgoing,
     stream,
 )
+from tests.conformance.places import Place
 
 pytestmark = pytest.mark.servers
 
@@ -366,7 +366,7 @@ import json, sys, time
 from outfeed.connectors import DestinationModel, open_connector
 from outfeed.connectors.base import Credentials, Outgoing
 from pydantic import TypeAdapter
-from tests.conformance.places import BrokenStream, content, outgoing
+from tests.conformance.contents import BrokenStream, content, outgoing
 
 class HangingStream(BrokenStream):
     def read(self, size=-1):

@@ -10,7 +10,9 @@ import pytest
 from outfeed.connectors.base import CheckState, Delivered, Outgoing
 from outfeed.errors import DestinationConflict, OutfeedError, TerminalError
 from tests.conformance.cases import Case, Cell, proves
-from tests.conformance.places import Ability, HeldStream, Place, content, failure, outgoing, stream
+from tests.conformance.contents import HeldStream, content, failure, outgoing, stream
+from tests.conformance.places import Place
+from tests.conformance.places.base import Ability
 
 pytestmark = pytest.mark.servers
 

@@ -22,7 +22,8 @@ from outfeed.connectors import open_connector
 from outfeed.connectors.azure_objects import BLOCK_SIZE, AzureObjects, block_size
 from outfeed.connectors.base import CheckState, Credentials, Delivered, Outgoing
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
-from tests.conformance.places import AzureBlobPlace, BrokenStream, content, failure, outgoing, stream
+from tests.conformance.contents import BrokenStream, content, failure, outgoing, stream
+from tests.conformance.places import AzureBlobPlace
 from tests.servers.azurite import AzuriteServer
 
 pytestmark = pytest.mark.servers

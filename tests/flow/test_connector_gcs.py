@@ -13,7 +13,8 @@ from google.cloud.storage import Blob
 from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.gcs import PERMISSIONS
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
-from tests.conformance.places import GcsPlace, content, failure, outgoing
+from tests.conformance.contents import content, failure, outgoing
+from tests.conformance.places import GcsPlace
 from tests.servers.gcs import GcsServer
 from tests.servers.http_proxy import http_proxy
 

@@ -16,7 +16,8 @@ from outfeed.connectors.google_objects import GoogleObjects
 from outfeed.connectors.google_signature import HmacKey, signed_headers
 from outfeed.connectors.s3_parts import PART_SIZE
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
-from tests.conformance.places import GooglePlace, content, failure, outgoing
+from tests.conformance.contents import content, failure, outgoing
+from tests.conformance.places import GooglePlace
 from tests.servers.google_xml import GoogleXml
 
 pytestmark = pytest.mark.servers

@@ -14,7 +14,8 @@ from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.local import LocalConnector, LocalOptions
 from outfeed.connectors.transfer import TEMPORARY_FOLDER
 from outfeed.errors import TerminalError
-from tests.conformance.places import LocalPlace, content, failure, outgoing
+from tests.conformance.contents import content, failure, outgoing
+from tests.conformance.places import LocalPlace
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from outfeed.connectors.http_direct import Connections, Response
 from outfeed.connectors.s3_direct import Answer, DirectPuts
 from outfeed.connectors.s3_parts import PART_SIZE, part_size
 from outfeed.errors import Action, DestinationConflict, TerminalError, TransientError
-from tests.conformance.places import GeneratedStream, S3Place, content, failure, outgoing, stream
+from tests.conformance.contents import GeneratedStream, content, failure, outgoing, stream
+from tests.conformance.places import S3Place
 from tests.servers.s3 import S3Server
 
 pytestmark = pytest.mark.servers
@@ -255,7 +256,7 @@ import json, sys, time
 from outfeed.connectors import DestinationModel, open_connector
 from outfeed.connectors.base import Credentials, Outgoing
 from pydantic import TypeAdapter
-from tests.conformance.places import BrokenStream, content
+from tests.conformance.contents import BrokenStream, content
 
 class HangingStream(BrokenStream):
     def read(self, size=-1):

@@ -25,7 +25,8 @@ from outfeed.errors import (
     TerminalError,
     TransientError,
 )
-from tests.conformance.places import SftpPlace, content, failure, outgoing
+from tests.conformance.contents import content, failure, outgoing
+from tests.conformance.places import SftpPlace
 from tests.servers.full_queue import full_queue
 from tests.servers.odd_sftp import odd_sftp_server
 from tests.servers.proxy import TcpProxy, tcp_proxy

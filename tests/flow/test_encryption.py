@@ -31,7 +31,7 @@ from outfeed.staging import Staging, path_component
 from outfeed.steps.context import RunContext
 from outfeed.steps.file_log import FileLog
 from outfeed.steps.package import package
-from tests.conformance.places import BrokenStream, GeneratedStream, content
+from tests.conformance.contents import BrokenStream, GeneratedStream, content
 from tests.flow.test_delivery import DATA, FIRST, FOLDER
 from tests.flow.world import NAME, SITE_A, SITE_B, World, config, sha256sum_accepts, tree
 from tests.servers.process import binary

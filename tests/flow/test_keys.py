@@ -20,7 +20,8 @@ from outfeed.connectors.base import Credentials
 from outfeed.connectors.ssh_keys import fingerprint, make_key_pair
 from outfeed.errors import Action, ConfigError
 from outfeed.ledger import Ledger
-from tests.conformance.places import SftpPlace, outgoing
+from tests.conformance.contents import outgoing
+from tests.conformance.places import SftpPlace
 from tests.flow.test_preflight import project, server_options, write_customer  # noqa: F401
 from tests.servers.process import binary
 from tests.servers.sshd import SshServer, ssh_server

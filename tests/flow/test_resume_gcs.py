@@ -15,7 +15,8 @@ from outfeed.connectors.base import Delivered
 from outfeed.connectors.gcs import CHUNK_SIZE
 from outfeed.connectors.upload_state import read_state, write_state
 from outfeed.errors import DestinationConflict, SupersededError, TransientError
-from tests.conformance.places import BrokenStream, GcsPlace, failure
+from tests.conformance.contents import BrokenStream, failure
+from tests.conformance.places import GcsPlace
 from tests.flow.resuming import NAME, NotingWire, Tries, sha256, source_file
 from tests.hostile.http_wire import Answer, GcsWire, Request
 from tests.hostile.patience import patience

@@ -24,7 +24,8 @@ from outfeed.ledger.unfinished import KEPT, UnfinishedRecord
 from outfeed.steps import unfinished
 from outfeed.steps.context import RunContext
 from outfeed.windows import Window
-from tests.conformance.places import BrokenStream, S3Place, failure
+from tests.conformance.contents import BrokenStream, failure
+from tests.conformance.places import S3Place
 from tests.flow.resuming import NAME, NotingWire, Tries, sha256, source_file
 from tests.flow.world import DAY, SITE_A, World, config
 from tests.hostile.http_wire import Answer, Request

@@ -24,7 +24,8 @@ from outfeed.errors import SupersededError, TerminalError, TransientError
 from outfeed.ledger.store import now
 from outfeed.ledger.unfinished import KEPT
 from outfeed.steps import unfinished
-from tests.conformance.places import SftpPlace, content, failure, outgoing
+from tests.conformance.contents import content, failure, outgoing
+from tests.conformance.places import SftpPlace
 from tests.flow.resuming import NAME, Tries, sha256, source_file
 from tests.flow.world import DAY, SITE_A, World, config
 from tests.servers.proftpd import proftpd_sftp_server

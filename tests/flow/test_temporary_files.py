@@ -11,7 +11,8 @@ import pytest
 from outfeed.connectors.base import Delivered
 from outfeed.connectors.transfer import TEMPORARY_FOLDER
 from outfeed.errors import SupersededError, TransientError
-from tests.conformance.places import FtpPlace, SftpPlace, outgoing
+from tests.conformance.contents import outgoing
+from tests.conformance.places import FtpPlace, SftpPlace
 from tests.servers.folders import empty_folder
 
 pytestmark = pytest.mark.servers

@@ -23,8 +23,8 @@ from tests.conformance.places import (
     Place,
     S3Place,
     SftpPlace,
-    unique,
 )
+from tests.conformance.places.base import unique
 from tests.hostile.armed import Armed
 from tests.hostile.ftp_wire import FtpWire
 from tests.hostile.http_wire import AzureWire, GcsWire, HttpWire

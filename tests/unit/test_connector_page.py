@@ -48,7 +48,7 @@ def test_the_page_has_every_connector_and_every_case() -> None:
 
 def test_every_connector_has_a_place() -> None:
     without = set(CONNECTORS) - {name.partition("-")[0] for name in PLACES}
-    assert without <= set(), f"add a Place for {without} to tests/conformance/places.py"
+    assert without <= set(), f"add a Place for {without} to tests/conformance/places/"
 
 
 def test_every_case_is_proved_by_a_test() -> None:
