@@ -1,7 +1,10 @@
-"""A socket for asyncssh that sends once per turn of the event loop.
+"""A socket for asyncssh that sends once per turn of the event loop, and no empty packets.
 
-asyncssh makes one system call, and so one small TCP segment, for each SSH packet, and puts an empty packet
-before each. Sending what one turn has produced together costs client and server a tenth less (measured).
+asyncssh makes one system call, and so one small TCP segment, for each SSH packet. Sending what one turn has
+produced together costs client and server a tenth less (measured).
+
+It also puts an empty packet before each, which hides from an observer where blocks of a CBC cipher begin
+(RFC 4251, 9.3.1). None of ours is of that mode, so that they are only work for both sides.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ class BatchingTunnel:
     ) -> tuple[asyncio.BaseTransport, Any]:
         """Joins the SSH connection that `factory` makes to the socket."""
         connection = factory()
+        connection.send_packet = _without_empty(connection.send_packet)
         transport, _ = await asyncio.get_running_loop().create_connection(
             lambda: _Relay(connection), sock=self._sock
         )
@@ -36,6 +40,17 @@ class BatchingTunnel:
 
     async def wait_closed(self) -> None:
         """See `close`."""
+
+
+def _without_empty(send: Callable[..., None]) -> Callable[..., None]:
+    """Sends whatever is not to be ignored."""
+    from asyncssh.constants import MSG_IGNORE
+
+    def send_packet(kind: int, *content: bytes, **more: Any) -> None:
+        if kind != MSG_IGNORE:
+            send(kind, *content, **more)
+
+    return send_packet
 
 
 class _Relay(asyncio.Protocol):
