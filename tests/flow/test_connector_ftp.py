@@ -402,6 +402,28 @@ def test_the_default_directory_is_the_servers_root() -> None:
         assert {check.state for check in place.connector().preflight()} == {CheckState.PASSED}
 
 
+@pytest.mark.parametrize("below", ["file", "file/below/deep", "folder"])
+@pytest.mark.parametrize("knows_mlst", [False, True], ids=["SIZE", "MLST"])
+def test_a_preflight_names_the_file_where_a_folder_must_be(
+    place: FtpPlace, knows_mlst: bool, below: str
+) -> None:
+    # VI-D09, VI-D15
+    with contextlib.ExitStack() as stack:
+        if knows_mlst:
+            place = odd_place(stack.enter_context(odd_ftp_server()))
+        (place.folder / "file").write_bytes(b"theirs")
+        (place.folder / "folder").mkdir()
+        (place.folder / "folder" / TEMPORARY_FOLDER).write_bytes(b"theirs")
+        base = place.options.model_dump()["ftp_remote_directory"]
+        connector = place.connector(ftp_remote_directory=f"{base}/{below}")
+        failed = next(check for check in connector.preflight() if check.state is CheckState.FAILED)
+        named, step = (f"folder/{TEMPORARY_FOLDER}", "mkdir") if below == "folder" else ("file", "list")
+        assert failed.step == step
+        assert f"{base}/{named} is a file; a folder must have this name" in failed.message
+        assert "[customer acts: move the file away or rename it, or choose" in failed.message
+        assert place.read(named) == b"theirs"
+
+
 def test_what_is_in_the_way_hits_only_its_files(place: FtpPlace) -> None:
     (place.folder / "site").write_bytes(b"a file")
     (place.folder / "folder").mkdir()

@@ -83,3 +83,16 @@ def test_a_folder_that_cannot_be_made_names_its_path(tmp_path: Path) -> None:
     assert str(tmp_path / "file") in str(caught.value)
     checks = {check.step: check.state for check in place.connector().preflight()}
     assert (checks["mkdir"], checks["write"]) == (CheckState.FAILED, CheckState.SKIPPED)
+
+
+@pytest.mark.parametrize("below", ["file", "file/below", "folder"])
+def test_a_preflight_names_the_file_where_a_folder_must_be(tmp_path: Path, below: str) -> None:
+    # DX-088
+    (tmp_path / "file").write_bytes(b"theirs")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / TEMPORARY_FOLDER).write_bytes(b"theirs")
+    found = {check.step: check.message for check in LocalPlace(tmp_path / below).connector().preflight()}
+    named = tmp_path / (f"folder/{TEMPORARY_FOLDER}" if below == "folder" else "file")
+    assert f"{named} is a file; a folder must have this name" in found["mkdir"]
+    assert "[operator acts: move the file away or rename it, or choose" in found["mkdir"]
+    assert named.read_bytes() == b"theirs"

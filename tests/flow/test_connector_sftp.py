@@ -314,6 +314,24 @@ def test_a_missing_base_directory_is_not_created(place: SftpPlace) -> None:
     assert place.names() == set()
 
 
+@pytest.mark.parametrize("below", ["file", "file/below/deep", "folder"])
+def test_a_preflight_names_the_file_where_a_folder_must_be(place: SftpPlace, below: str) -> None:
+    # DX-074, DX-088
+    (place.folder / "file").write_bytes(b"theirs")
+    (place.folder / "folder").mkdir()
+    (place.folder / "folder" / TEMPORARY_FOLDER).write_bytes(b"theirs")
+    base = place.options.model_dump()["sftp_remote_path"]
+    connector = place.connector(sftp_remote_path=f"{base}/{below}")
+    failed = next(check for check in connector.preflight() if check.state is CheckState.FAILED)
+    named, step = (f"folder/{TEMPORARY_FOLDER}", "mkdir") if below == "folder" else ("file", "list")
+    assert failed.step == step
+    assert f"{base}/{named} is a file; a folder must have this name" in failed.message
+    assert "[customer acts: move the file away or rename it, or choose" in failed.message
+    assert place.read(named) == b"theirs"
+    with pytest.raises(TerminalError, match="is a file; a folder must have this name"):
+        place.deliver(outgoing("a", b"data"), sftp_remote_path=f"{base}/{below}")
+
+
 def test_a_file_in_the_way_of_a_folder_hits_only_its_files(place: SftpPlace) -> None:
     (place.folder / "site").write_bytes(b"a file")
     results = place.deliver(outgoing("site/file", b"data"), outgoing("other/file", b"data"))

@@ -12,7 +12,7 @@ from typing import Literal
 from outfeed.connectors.base import Capabilities
 from outfeed.connectors.ftp_session import UNKNOWN_COMMAND, FtpLost, FtpRefusal, FtpSession, ftp_fault
 from outfeed.connectors.remote_base import RemoteBase
-from outfeed.connectors.transfer import TEMPORARY_FOLDER, FileFault, is_leftover
+from outfeed.connectors.transfer import TEMPORARY_FOLDER, FileFault, in_the_way, is_leftover
 from outfeed.errors import Action, OutfeedError, TerminalError
 
 #: What each of a try's folders begins with; its age, by the server's clock, is that of the try.
@@ -114,11 +114,11 @@ class FtpBase(RemoteBase):
             except FtpRefusal as refusal:
                 # Another try may have removed the folder of all tries in between.
                 if refusal.code == 421 or session.is_folder(self.path(TEMPORARY_FOLDER)):
-                    raise self._not_made(refusal, self.temporary()) from refusal
+                    raise self._not_made(session, refusal, self.temporary()) from refusal
                 denied = refusal
             else:
                 return
-        raise self._not_made(denied, self.path(TEMPORARY_FOLDER))
+        raise self._not_made(session, denied, self.path(TEMPORARY_FOLDER))
 
     def write_probe(self, session: FtpSession) -> None:
         """Writes a small file, by which other tries know the age of this one."""
@@ -266,14 +266,26 @@ class FtpBase(RemoteBase):
         except FtpRefusal as refusal:
             if refusal.code != 421 and session.is_folder(path):
                 return
-            fault = self._not_made(refusal, path)
+            fault = self._not_made(session, refusal, path)
             if path.startswith(f"{self._base}/") and self.look(session, path) is not None:
                 # A file has the folder's name: only what belongs below it can't be delivered.
                 raise FileFault(fault) from refusal
             raise fault from refusal
 
-    def _not_made(self, refusal: FtpRefusal, path: str) -> OutfeedError:
+    def _not_made(self, session: FtpSession, refusal: FtpRefusal, path: str) -> OutfeedError:
+        if refusal.code >= 500 and self._is_file(session, path):
+            return in_the_way(path, self.location)
         return ftp_fault(refusal, f"make the folder {path}", self.location, right="create directories (MKD)")
+
+    @staticmethod
+    def _is_file(session: FtpSession, path: str) -> bool:
+        """Whether the server says so; one that tells the size of a folder is asked for its kind."""
+        with contextlib.suppress(FtpRefusal):
+            if "MLST" in session.features:
+                facts = session.facts(path)
+                return facts is not None and facts.get("type", "").lower() == "file"
+            return session.size(path) is not None
+        return False
 
     def fenced(self, session: FtpSession) -> OutfeedError | None:
         """The error if our temporary folder is gone: a newer try removed it, or the customer did."""

@@ -41,6 +41,7 @@ from outfeed.connectors.transfer import (
     Step,
     conflict,
     deliver_in_threads,
+    in_the_way,
     is_leftover,
     run_steps,
     temporary_name,
@@ -98,7 +99,7 @@ class LocalConnector(Connector):
             self._temporary.mkdir(parents=True)
             self._remove_leftovers()
         except OSError as error:
-            raise _fault(error, self._base, "make a folder in") from error
+            raise _fault(error, self._base, "make a folder in", self._temporary) from error
         return self
 
     def __exit__(
@@ -149,7 +150,7 @@ class LocalConnector(Connector):
         try:
             run()
         except OSError as error:
-            raise _fault(error, self._base, doing) from error
+            raise _fault(error, self._base, doing, self._temporary) from error
         return message
 
     def _deliver(self, file: Outgoing) -> Delivered:
@@ -233,8 +234,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _fault(error: OSError, path: Path, doing: str) -> OutfeedError:
-    """What an error of the operating system means for a delivery."""
+def _fault(error: OSError, path: Path, doing: str, folder: Path | None = None) -> OutfeedError:
+    """What an error of the operating system means for a delivery; `folder` is what had to be made."""
     reason = error.strerror or type(error).__name__
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return TerminalError(
@@ -243,6 +244,11 @@ def _fault(error: OSError, path: Path, doing: str) -> OutfeedError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV):
         remedy = "let the worker's user create files there; it must be one file system, with hard links"
         return TerminalError(f"may not {doing} this path: {reason}", where=str(path), remedy=remedy)
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        needed = folder or path
+        taken = next((each for each in (needed, *needed.parents) if each.is_file()), None)
+        if taken is not None:
+            return in_the_way(str(taken), str(path), Action.OPERATOR)
     if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL):
         return TerminalError(
             f"can't {doing} this path: {reason}",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import stat
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from outfeed.connectors.base import Capabilities
 from outfeed.connectors.remote_base import RemoteBase
 from outfeed.connectors.ssh_session import SshSession
-from outfeed.connectors.transfer import TEMPORARY_FOLDER, FileFault
+from outfeed.connectors.transfer import TEMPORARY_FOLDER, FileFault, in_the_way
 from outfeed.errors import Action, OutfeedError, TerminalError
 
 if TYPE_CHECKING:
@@ -63,11 +64,16 @@ class SftpBase(RemoteBase):
 
     async def check(self, session: SshSession) -> None:
         """Raises unless the base is a folder; it is the customer's to create (DX-074)."""
-        attributes = await self.attributes(session, self.path())
-        if attributes is None or not is_folder(attributes):
-            problem = "does not exist" if attributes is None else "is no folder"
+        base = PurePosixPath(self.path())
+        for path in (base, *base.parents):
+            attributes = await self.attributes(session, str(path))
+            if attributes is not None:
+                if not is_folder(attributes):
+                    raise in_the_way(str(path), session.location)
+                break
+        if path != base:
             raise TerminalError(
-                f"the base directory {self.path()} {problem}",
+                f"the base directory {base} does not exist",
                 where=session.location,
                 action=Action.CUSTOMER,
                 remedy="create it, or correct sftp_remote_path",
@@ -79,6 +85,8 @@ class SftpBase(RemoteBase):
             try:
                 await self._make_folder(session, TEMPORARY_FOLDER)
                 await self._make_folder(session, f"{TEMPORARY_FOLDER}/{self._own}")
+            except FileFault as fault:
+                raise fault.error from fault
             except TerminalError:
                 # Another try that ended may have removed the folder of all tries in between.
                 if not more or await self.attributes(session, self.path(TEMPORARY_FOLDER)) is not None:
@@ -201,8 +209,9 @@ class SftpBase(RemoteBase):
             existing = await self.attributes(session, path)
             if existing is not None and is_folder(existing):
                 return
-            fault = session.fault(error, f"make the folder {path}")
-            raise (FileFault(fault) if existing is not None else fault) from error
+            if existing is not None:
+                raise FileFault(in_the_way(path, session.location)) from error
+            raise session.fault(error, f"make the folder {path}") from error
 
     async def attributes(self, session: SshSession, path: str) -> asyncssh.SFTPAttrs | None:
         """What the server says of a path, or None if there is nothing."""

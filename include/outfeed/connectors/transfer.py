@@ -241,6 +241,16 @@ def conflict(path: str, where: str, found: str, ours: str) -> FileFault:
     )
 
 
+def in_the_way(path: str, where: str, action: Action = Action.CUSTOMER) -> TerminalError:
+    """The failure of a folder whose name a file has."""
+    return TerminalError(
+        f"{path} is a file; a folder must have this name",
+        where=where,
+        action=action,
+        remedy="move the file away or rename it, or choose another base directory for this destination",
+    )
+
+
 def altered(what: str, where: str) -> TerminalError:
     """The failure of a preflight whose test object is not as it was created."""
     return TerminalError(
