@@ -1,4 +1,4 @@
-"""What a run in Airflow costs beyond its work, found out from Airflow's REST API and the ledger.
+"""A whole Airflow, and what its REST API and the ledger tell of a run's cost beyond its work.
 
     work     = max over groups (extract + validate + package) + max over destinations (upload) + notify
     overhead = (end of run - start of run) - work
@@ -11,16 +11,41 @@ partly between them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from outfeed.ledger import Ledger
+from scripts.airflow_local import LocalAirflow
 from scripts.airflow_rest import AirflowRest
+from tests.servers.process import free_ports
 
 _GROUP_STEPS = ("extract", "validate", "package")
+
+
+@contextlib.contextmanager
+def whole_airflow(home: Path, settings: str) -> Iterator[AirflowRest]:
+    """An Airflow of the DAGs in `dags` of a home folder; `settings` is the text of its settings file."""
+    (port,) = free_ports(1)
+    file = home / "settings.yaml"
+    file.write_text(settings)
+    airflow = LocalAirflow(
+        home,
+        port=port,
+        dags_folder=home / "dags",
+        settings_file=file,
+        mail_port=None,
+        die_with_parent=True,
+    )
+    airflow.start()
+    try:
+        yield airflow.rest()
+    finally:
+        airflow.stop()
 
 
 @dataclasses.dataclass(frozen=True)

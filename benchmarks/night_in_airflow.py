@@ -7,11 +7,9 @@ import datetime as dt
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.airflow_runs import Overhead, overhead, wait_until
+from benchmarks.airflow_runs import Overhead, overhead, wait_until, whole_airflow
 from outfeed.ledger import Ledger
-from scripts.airflow_local import LocalAirflow
 from scripts.airflow_rest import AirflowRest
-from tests.servers.process import free_ports
 
 _CUSTOMER = "night"
 _TESTED = f"{_CUSTOMER}__10_0_x_x_x"
@@ -42,24 +40,11 @@ class Night:
 
 def night_in_airflow(home: Path, url: str) -> Night:
     """One scheduled run of each of the catalogue's schedules, all due at once."""
-    port, _ = free_ports(2)
     customers = home / "dags" / "customers"
     customers.mkdir(parents=True)
     (customers / f"{_CUSTOMER}.yaml").write_text(_YAML)
-    (home / "settings.yaml").write_text(_settings(url))
-    airflow = LocalAirflow(
-        home,
-        port=port,
-        dags_folder=home / "dags",
-        settings_file=home / "settings.yaml",
-        mail_port=None,
-        die_with_parent=True,
-    )
-    airflow.start()
-    try:
-        return _told(airflow.rest(), customers / f"{_CUSTOMER}.yaml", home)
-    finally:
-        airflow.stop()
+    with whole_airflow(home, _settings(url)) as rest:
+        return _told(rest, customers / f"{_CUSTOMER}.yaml", home)
 
 
 def _settings(url: str) -> str:

@@ -19,13 +19,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.airflow_runs import overhead, run_seconds, wait_until
+from benchmarks.airflow_runs import overhead, run_seconds, wait_until, whole_airflow
 from benchmarks.report import Report, Row, arguments, emit, environment, ratios, row
 from outfeed.demo_data import demo_sites, generate
 from outfeed.ledger import Ledger
-from scripts.airflow_local import LocalAirflow
 from scripts.airflow_rest import AirflowRest
-from tests.servers.process import free_ports
 
 _CUSTOMER = "overhead"
 _NAIVE = "naive"
@@ -62,20 +60,9 @@ airflow:
 
 def measure(home: Path, sites: int, rounds: int) -> list[Row]:
     """All rows."""
-    port, _ = free_ports(2)
     today = dt.datetime.now(dt.UTC).date()
     _make_platform(home, sites, days=rounds + 2, end=today)
-    airflow = LocalAirflow(
-        home,
-        port=port,
-        dags_folder=home / "dags",
-        settings_file=home / "settings.yaml",
-        mail_port=None,
-        die_with_parent=True,
-    )
-    airflow.start()
-    try:
-        rest = airflow.rest()
+    with whole_airflow(home, _SETTINGS) as rest:
         wait_until(lambda: {_CUSTOMER, _NAIVE} <= rest.dag_ids(), "both DAGs")
         ledger = Ledger(f"sqlite:///{home / 'ledger.db'}")
         # The test export validates the destination, and warms both sides up.
@@ -87,8 +74,6 @@ def measure(home: Path, sites: int, rounds: int) -> list[Row]:
             conf = _window(today - dt.timedelta(days=rounds - number))
             ours.append(overhead(rest, ledger, _CUSTOMER, _run(rest, _CUSTOMER, conf)))
             naive.append(run_seconds(rest.run(_NAIVE, _run(rest, _NAIVE, {}))))
-    finally:
-        airflow.stop()
     totals = [one.total for one in ours]
     return [
         row(f"our run of {sites} sites in {ours[-1].tasks} tasks", [one.wall for one in ours], "s"),
@@ -107,7 +92,6 @@ def _make_platform(home: Path, sites: int, days: int, end: dt.date) -> None:
     names = "\n".join(f"  - {site}" for site in demo_sites(sites))
     (home / "dags" / "customers" / f"{_CUSTOMER}.yaml").write_text(_YAML.format(sites=names))
     (home / "dags" / f"{_NAIVE}.py").write_text(_NAIVE_DAG.format(sites=sites))
-    (home / "settings.yaml").write_text(_SETTINGS)
     (home / "demo").mkdir()
     url = f"sqlite:///{home / 'demo' / 'platform.db'}"
     generate(url, None, sites=sites, orders_per_day=1, days=days, end=end, seed=1, broken_share=0)
