@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import os
 import re
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from contextlib import AbstractContextManager
 
-from tests.servers.process import free_ports, running, scratch
+from tests.servers.process import running_module
 
 _BUFFER = 1 << 20
 
@@ -25,18 +21,9 @@ _CRC32C = re.compile(rb'"crc32c": *"([^"]+)"')
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
-@contextlib.contextmanager
-def quick_store(size: int, delay: float) -> Iterator[int]:
+def quick_store(size: int, delay: float) -> AbstractContextManager[int]:
     """A store in a process of its own, for contents of one size; yields its port."""
-    (port,) = free_ports(1)
-    command = [sys.executable, "-m", "benchmarks.quick_store"]
-    arguments = [f"--port={port}", f"--size={size}", f"--delay={delay}"]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    with (
-        scratch("quick-store") as folder,
-        running([*command, *arguments], port=port, log=folder / "log", env=env),
-    ):
-        yield port
+    return running_module("benchmarks.quick_store", size=size, delay=delay)
 
 
 class _Upload(asyncio.BufferedProtocol):

@@ -113,6 +113,19 @@ def running(
         process.wait(timeout=10)
 
 
+@contextlib.contextmanager
+def running_module(module: str, **options: object) -> Iterator[int]:
+    """A module of ours that serves in a process of its own, told a `--port` and options; yields the port."""
+    (port,) = free_ports(1)
+    told = [f"--{name}={value}" for name, value in {"port": port, **options}.items()]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    with (
+        scratch(module.rpartition(".")[2]) as folder,
+        running([sys.executable, "-m", module, *told], port=port, log=folder / "log", env=env),
+    ):
+        yield port
+
+
 def as_account(account: pwd.struct_passwd | None) -> list[str]:
     """The beginning of a command that runs as somebody else, or as the caller."""
     setpriv = binary("setpriv", "apt-get install -y util-linux")

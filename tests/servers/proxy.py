@@ -9,14 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import AbstractContextManager
 
-from tests.servers.process import free_ports, running, scratch
+from tests.servers.process import free_ports, running_module
 
 #: Bytes under way per direction and connection before the sender is paused.
 _WINDOW = 8 << 20
@@ -215,18 +213,9 @@ def tcp_proxy(target: int, *, delay: float = 0.0) -> Iterator[TcpProxy]:
         loop.close()
 
 
-@contextlib.contextmanager
-def delay_proxy(target: int, delay: float) -> Iterator[int]:
+def delay_proxy(target: int, delay: float) -> AbstractContextManager[int]:
     """A proxy in its own process that adds `delay` seconds to each round trip; yields its port."""
-    (port,) = free_ports(1)
-    command = [sys.executable, "-m", "tests.servers.proxy"]
-    arguments = [f"--port={port}", f"--target={target}", f"--delay={delay}"]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    with (
-        scratch("proxy") as folder,
-        running([*command, *arguments], port=port, log=folder / "log", env=env),
-    ):
-        yield port
+    return running_module("tests.servers.proxy", target=target, delay=delay)
 
 
 def main() -> None:
