@@ -11,18 +11,25 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import pytest
 from pydantic import TypeAdapter
 
 from outfeed.connectors import DestinationModel, open_connector
 from outfeed.connectors.base import Credentials, DestinationOptions, Outgoing
+from outfeed.errors import TransientError
 from outfeed.ledger import Ledger
 from outfeed.ledger.store import now
 from outfeed.ledger.unfinished import KEPT, UnfinishedRecord, UploadKey
 from outfeed.steps.unfinished import tracked_upload
+from tests.conformance.contents import BrokenStream, failure
+from tests.conformance.places import Place
 from tests.hostile.armed import Armed
 from tests.hostile.http_wire import Answer, HttpWire, Request
+from tests.hostile.patience import patience
+
+AnyPlace = TypeVar("AnyPlace", bound=Place)
 
 NAME = "large.csv"
 
@@ -79,6 +86,13 @@ class NotingWire(HttpWire):
     def bytes(self) -> int:
         """How much of contents has arrived."""
         return sum(len(request.body) for request in self.parts)
+
+
+def behind(wire: NotingWire, place: AnyPlace, setting: str) -> AnyPlace:
+    """The place, found through the proxy: a setting of its connection has the address."""
+    extra = place.credentials.extra | {setting: f"http://127.0.0.1:{wire.port}"}
+    place.credentials = dataclasses.replace(place.credentials, extra=extra)
+    return place
 
 
 def source_file(path: Path, size: int, altered: int | None = None) -> Path:
@@ -162,6 +176,31 @@ class Tries:
             wire.wait_for(parts)
             process.kill()
         wire.settle()
+
+    def cut(self, wire: NotingWire, parts: int) -> TransientError:
+        """A try after whose first parts the service is busy for good, and its error."""
+        wire.begin(limit=parts)
+        with patience(silent=False), pytest.raises(TransientError) as caught:
+            self.deliver()
+        wire.settle()
+        wire.begin()
+        return caught.value
+
+    def unreadable_after(self, wire: NotingWire, size: int) -> None:
+        """A try whose source can't be read beyond its first bytes."""
+        begun = self.source.read_bytes()[:size]
+        broken = BrokenStream(begun, OSError(5, "Input/output error"))
+        result = self.send(dataclasses.replace(self.outgoing(), open=lambda: broken))
+        assert isinstance(failure(result), TransientError)
+        wire.begin()
+
+    def with_other_state(self, change: Callable[[str], str]) -> Any:
+        """What becomes of the file in a try that finds something else than was saved."""
+        (record,) = self.unfinished()
+        outgoing = self.outgoing()
+        assert outgoing.unfinished is not None
+        outgoing.unfinished.save(change(record.state))
+        return self.send(outgoing)
 
     def unfinished(self) -> list[UnfinishedRecord]:
         """What the ledger has of the upload."""

@@ -15,9 +15,9 @@ from outfeed.connectors.base import Delivered
 from outfeed.connectors.gcs import CHUNK_SIZE
 from outfeed.connectors.upload_state import read_state, write_state
 from outfeed.errors import DestinationConflict, SupersededError, TransientError
-from tests.conformance.contents import BrokenStream, failure
+from tests.conformance.contents import failure
 from tests.conformance.places import GcsPlace
-from tests.flow.resuming import NAME, NotingWire, Tries, sha256, source_file
+from tests.flow.resuming import NAME, NotingWire, Tries, behind, sha256, source_file
 from tests.hostile.http_wire import Answer, GcsWire, Request
 from tests.hostile.patience import patience
 from tests.hostile.tcp_wire import closing
@@ -70,10 +70,9 @@ def wire(gcs: GcsServer) -> Iterator[NotingGcs]:
 @pytest.fixture
 def place(gcs: GcsServer, wire: NotingGcs) -> GcsPlace:
     """An empty bucket behind the proxy, and a key that only workers have."""
-    made = GcsPlace(gcs)
-    extra = made.credentials.extra | {"api_endpoint": f"http://127.0.0.1:{wire.port}"}
+    made = behind(wire, GcsPlace(gcs), "api_endpoint")
     key = hashlib.sha256(str(wire.port).encode()).hexdigest()
-    made.credentials = dataclasses.replace(made.credentials, extra=extra, sealing_key=key)
+    made.credentials = dataclasses.replace(made.credentials, sealing_key=key)
     return made
 
 
@@ -98,15 +97,6 @@ def object_sha256(gcs: GcsServer, place: GcsPlace) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def cut(tries: Tries, wire: NotingGcs, parts: int) -> None:
-    """A try after whose first chunks the service is busy for good."""
-    wire.begin(limit=parts)
-    with patience(silent=False), pytest.raises(TransientError):
-        tries.deliver()
-    wire.settle()
-    wire.begin()
-
-
 def test_a_killed_process_is_continued_by_another_that_sends_only_what_is_missing(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries
 ) -> None:
@@ -126,7 +116,7 @@ def test_what_a_busy_service_has_is_not_sent_again(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries
 ) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     result = tries.deliver()
     assert (result.outcome, result.verified) == ("created", "crc32c")
     assert wire.ranges() == chunks(4, 6)
@@ -175,14 +165,11 @@ def test_the_address_of_an_upload_is_nowhere_in_the_clear(
 ) -> None:
     # XX-06
     caplog.set_level(logging.INFO)
-    wire.begin(limit=3)
-    with patience(silent=False), pytest.raises(TransientError) as caught:
-        tries.deliver()
+    error: BaseException | None = tries.cut(wire, 3)
     (key,) = wire.under_way
     assert key not in (tries.home / "ledger.db").read_bytes().decode("latin-1")
     for file in tries.home.glob("ledger.db*"):
         assert f"resumable/{key}".encode() not in file.read_bytes()
-    error: BaseException | None = caught.value
     while error is not None:
         assert f"resumable/{key}" not in str(error)
         error = error.__cause__ or error.__context__
@@ -195,7 +182,7 @@ def test_without_a_key_an_upload_begins_anew_and_leaves_no_trace_in_the_ledger(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries
 ) -> None:
     tries.credentials = dataclasses.replace(tries.credentials, sealing_key=None)
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     assert tries.unfinished() == []
     assert isinstance(tries.deliver(), Delivered)
     assert wire.bytes == SIZE
@@ -205,7 +192,7 @@ def test_a_key_that_is_rotated_still_opens_what_the_older_one_sealed(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries
 ) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     rotated = f"newer,{tries.credentials.sealing_key}"
     tries.credentials = dataclasses.replace(tries.credentials, sealing_key=rotated)
     assert isinstance(tries.deliver(), Delivered)
@@ -216,7 +203,7 @@ def test_other_content_never_continues_an_upload(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries, tmp_path: Path
 ) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     tries.source = source_file(tmp_path / "other", SIZE, altered=SIZE - 1)
     assert isinstance(tries.deliver(), Delivered)
     assert wire.ranges() == chunks(1, 6)
@@ -232,7 +219,7 @@ def test_bytes_that_changed_on_the_way_create_nothing_and_the_next_try_begins_an
             request.body = b"!" + request.body[1:]
 
     wire.before = change
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     wire.before = lambda request: None
     with pytest.raises(TransientError, match="can't be completed"):
         tries.deliver()
@@ -247,7 +234,7 @@ def test_a_source_that_changed_ends_the_upload(
     place: GcsPlace, wire: NotingGcs, tries: Tries, tmp_path: Path
 ) -> None:
     # XX-04
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     declared = source_file(tmp_path / "declared", SIZE)
     source_file(tries.source, SIZE, altered=SIZE - 1)
     assert "not the declared" in str(failure(tries.deliver(declared)))
@@ -258,11 +245,7 @@ def test_a_source_that_can_not_be_read_now_leaves_the_upload(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries
 ) -> None:
     # XX-03
-    begun = tries.source.read_bytes()[: 2 * CHUNK_SIZE]
-    broken = BrokenStream(begun, OSError(5, "Input/output error"))
-    result = tries.send(dataclasses.replace(tries.outgoing(), open=lambda: broken))
-    assert isinstance(failure(result), TransientError)
-    wire.begin()
+    tries.unreadable_after(wire, 2 * CHUNK_SIZE)
     assert isinstance(tries.deliver(), Delivered)
     assert wire.ranges() == chunks(3, 6)
 
@@ -272,7 +255,7 @@ def test_a_name_that_was_taken_ends_the_upload(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries, *, at_the_end: bool
 ) -> None:
     # D27
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     theirs = gcs.client().bucket(place.bucket).blob(f"testing/{NAME}")
 
     def take(request: Request) -> None:
@@ -293,7 +276,7 @@ def test_an_upload_that_can_not_be_ended_fails_no_delivery(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries
 ) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     gcs.client().bucket(place.bucket).blob(f"testing/{NAME}").upload_from_filename(tries.source)
     # It breaks off the connection.
     wire.before = lambda request: Answer(0, []) if request.method == "DELETE" else None
@@ -351,12 +334,8 @@ def test_a_state_that_can_not_be_used_is_discarded(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries, change: Any
 ) -> None:
     # XX-03
-    cut(tries, wire, 3)
-    (record,) = tries.unfinished()
-    outgoing = tries.outgoing()
-    assert outgoing.unfinished is not None
-    outgoing.unfinished.save(change(record.state))
-    assert tries.send(outgoing).outcome == "created"
+    tries.cut(wire, 3)
+    assert tries.with_other_state(change).outcome == "created"
     assert wire.ranges() == chunks(1, 6)
     assert object_sha256(gcs, place) == sha256(tries.source)
 
@@ -365,7 +344,7 @@ def test_an_upload_that_is_gone_begins_anew(
     gcs: GcsServer, place: GcsPlace, wire: NotingGcs, tries: Tries
 ) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     wire.ended |= wire.under_way
     assert tries.deliver().outcome == "created"
     assert wire.ranges() == chunks(1, 6)
@@ -389,7 +368,7 @@ def test_an_upload_that_is_ended_on_the_way_is_transient(
 
 def test_what_no_try_will_continue_is_ended(place: GcsPlace, wire: NotingGcs, tries: Tries) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     (record,) = tries.unfinished()
     assert len(wire.under_way) == 1
     with place.connector() as connector:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime as dt
 import hashlib
 import re
@@ -24,9 +23,9 @@ from outfeed.ledger.unfinished import KEPT, UnfinishedRecord
 from outfeed.steps import unfinished
 from outfeed.steps.context import RunContext
 from outfeed.windows import Window
-from tests.conformance.contents import BrokenStream, failure
+from tests.conformance.contents import failure
 from tests.conformance.places import S3Place
-from tests.flow.resuming import NAME, NotingWire, Tries, sha256, source_file
+from tests.flow.resuming import NAME, NotingWire, Tries, behind, sha256, source_file
 from tests.flow.world import DAY, SITE_A, World, config
 from tests.hostile.http_wire import Answer, Request
 from tests.hostile.patience import patience
@@ -50,10 +49,7 @@ def wire(s3: S3Server) -> Iterator[NotingWire]:
 @pytest.fixture
 def place(s3: S3Server, wire: NotingWire) -> S3Place:
     """An empty prefix of a bucket, behind the proxy."""
-    made = S3Place(s3)
-    extra = made.credentials.extra | {"endpoint_url": f"http://127.0.0.1:{wire.port}"}
-    made.credentials = dataclasses.replace(made.credentials, extra=extra)
-    return made
+    return behind(wire, S3Place(s3), "endpoint_url")
 
 
 @pytest.fixture
@@ -91,15 +87,6 @@ def object_sha256(place: S3Place) -> str:
     return digest.hexdigest()
 
 
-def cut(tries: Tries, wire: NotingWire, parts: int) -> None:
-    """A try after whose first parts the service is busy for good."""
-    wire.begin(limit=parts)
-    with patience(silent=False), pytest.raises(TransientError):
-        tries.deliver()
-    wire.settle()
-    wire.begin()
-
-
 def test_a_killed_process_is_continued_by_another_that_sends_only_what_is_missing(
     place: S3Place, wire: NotingWire, tries: Tries, tmp_path: Path
 ) -> None:
@@ -121,7 +108,7 @@ def test_a_killed_process_is_continued_by_another_that_sends_only_what_is_missin
 
 def test_what_a_busy_service_has_is_not_sent_again(place: S3Place, wire: NotingWire, tries: Tries) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     there = held(place)
     result = tries.deliver()
     assert (result.outcome, result.verified) == ("created", "sha256")
@@ -131,7 +118,7 @@ def test_what_a_busy_service_has_is_not_sent_again(place: S3Place, wire: NotingW
 
 def test_a_part_that_is_another_is_sent_again(place: S3Place, wire: NotingWire, tries: Tries) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     there = held(place)
     missing = sorted({1, 2, 3, 4, 5, 6} - there)
     client, key = place.server.client(), f"{place.prefix}{NAME}"
@@ -155,7 +142,7 @@ def test_other_content_never_continues_an_upload(
     place: S3Place, wire: NotingWire, tries: Tries, tmp_path: Path
 ) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     tries.source = source_file(tmp_path / "other", SIZE, altered=SIZE - 1)
     assert isinstance(tries.deliver(), Delivered)
     assert numbers(wire) == [1, 2, 3, 4, 5, 6]
@@ -167,7 +154,7 @@ def test_a_source_that_changed_ends_the_upload(
     place: S3Place, wire: NotingWire, tries: Tries, tmp_path: Path
 ) -> None:
     # XX-04
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     declared = source_file(tmp_path / "declared", SIZE)
     source_file(tries.source, SIZE, altered=SIZE - 1)
     assert "not the declared" in str(failure(tries.deliver(declared)))
@@ -179,13 +166,9 @@ def test_a_source_that_can_not_be_read_now_leaves_the_upload(
     place: S3Place, wire: NotingWire, tries: Tries
 ) -> None:
     # XX-03
-    begun = tries.source.read_bytes()[: 4 * PART_SIZE]
-    broken = BrokenStream(begun, OSError(5, "Input/output error"))
-    result = tries.send(dataclasses.replace(tries.outgoing(), open=lambda: broken))
-    assert isinstance(failure(result), TransientError)
+    tries.unreadable_after(wire, 4 * PART_SIZE)
     there = held(place)
     assert there
-    wire.begin()
     assert isinstance(tries.deliver(), Delivered)
     assert numbers(wire) == sorted({1, 2, 3, 4, 5, 6} - there)
     assert object_sha256(place) == sha256(tries.source)
@@ -195,7 +178,7 @@ def test_a_name_that_was_taken_meanwhile_ends_the_upload(
     place: S3Place, wire: NotingWire, tries: Tries
 ) -> None:
     # D27
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     place.server.client().put_object(Bucket=place.bucket, Key=f"{place.prefix}{NAME}", Body=b"theirs")
     assert isinstance(failure(tries.deliver()), DestinationConflict)
     assert wire.parts == []
@@ -278,12 +261,8 @@ def test_a_state_that_can_not_be_used_is_discarded(
     place: S3Place, wire: NotingWire, tries: Tries, change: Any
 ) -> None:
     # XX-03
-    cut(tries, wire, 3)
-    (record,) = tries.unfinished()
-    outgoing = tries.outgoing()
-    assert outgoing.unfinished is not None
-    outgoing.unfinished.save(change(record.state))
-    assert tries.send(outgoing).outcome == "created"
+    tries.cut(wire, 3)
+    assert tries.with_other_state(change).outcome == "created"
     assert numbers(wire) == [1, 2, 3, 4, 5, 6]
     assert place.names() == {NAME}
     assert object_sha256(place) == sha256(tries.source)
@@ -293,7 +272,7 @@ def test_a_store_that_tells_no_parts_gets_all_of_them_again(
     place: S3Place, wire: NotingWire, tries: Tries
 ) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     wire.before = lambda request: (
         wire.refusal(403, "AccessDenied") if request.method == "GET" and "uploadId=" in request.path else None
     )
@@ -307,19 +286,15 @@ def test_where_an_etag_is_no_md5_the_checksum_of_a_part_decides(
     place: S3Place, wire: NotingWire, tries: Tries, *, told: bool
 ) -> None:
     # XX-03
-    cut(tries, wire, 0)
+    tries.cut(wire, 0)
     sums: dict[int, str] = {}
 
     def note(request: Request) -> None:
         sums[number(request)] = request.header("x-amz-checksum-sha256")
 
     wire.before = note
-    wire.begin(limit=3)
-    with patience(silent=False), pytest.raises(TransientError):
-        tries.deliver()
-    wire.settle()
+    tries.cut(wire, 3)
     there = held(place)
-    wire.begin()
 
     def as_amazon(request: Request, answer: Answer) -> None:
         """With a key of the customer's: its ETags say nothing, its listing has checksums."""
@@ -345,7 +320,7 @@ def test_an_upload_that_can_not_be_completed_is_begun_anew(
     place: S3Place, wire: NotingWire, tries: Tries
 ) -> None:
     # XX-03
-    cut(tries, wire, 3)
+    tries.cut(wire, 3)
     wire.before = lambda request: (
         wire.refusal(400, "InvalidPart") if wire.kind_of(request) == "complete" else None
     )
