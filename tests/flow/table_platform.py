@@ -158,6 +158,8 @@ def make_part(
     end: dt.datetime = MIDNIGHT,
     never: Sequence[str] = (),
     columns: Sequence[str] = (),
+    seen: str | None = None,
+    late_days: int = 0,
     **options: Any,
 ) -> Part:
     """A part: a delta if it has a clock."""
@@ -169,6 +171,8 @@ def make_part(
         never=tuple(never),
         csv=CsvOptions(**options),
         format="csv",
+        seen=seen,
+        late_days=late_days,
     )
     return Part(
         key=f"delta/{table}" if clock else f"snapshot/{table}",

@@ -22,6 +22,8 @@ from tests.servers.process import (
 )
 
 INSTALL = "apt-get install -y mariadb-server"
+#: Where the server believes to be.
+MACHINE_ZONE = "America/New_York"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +68,7 @@ class MariadbServer:
 def mariadb_server() -> Iterator[MariadbServer]:
     """A new MariaDB on a free port, gone with its data afterwards.
 
-    Its own time zone is not UTC, so that nothing can rely on it.
+    Its own time zone is not UTC, nor is that of the machine as it sees it: nothing can rely on them.
     """
     import pymysql
 
@@ -89,7 +91,8 @@ def mariadb_server() -> Iterator[MariadbServer]:
             "innodb-buffer-pool-size": "64M",
         }
         command = [mariadbd, "--no-defaults", *(f"--{name}={value}" for name, value in settings.items())]
-        with running(command, port=port, log=folder / "log", account=account):
+        env = {**os.environ, "TZ": MACHINE_ZONE}
+        with running(command, port=port, log=folder / "log", env=env, account=account):
             server = MariadbServer("127.0.0.1", port)
             until_let_in(partial(_let_in, server), pymysql.OperationalError)
             yield server

@@ -32,7 +32,8 @@ class Extracted:
         unplaced: records in the window that no site can claim (no site id, or no date), for the report.
         longest_query_seconds: of the statements that ran, for the record of what the database bore.
         noticed: what the source changed on the way, with counts, for the report (D3).
-        late: of the rows, those of earlier windows that were committed after those had been read.
+        late: of the rows, those of earlier windows that were committed after those had been read, or, where
+            the source can't tell, may have been.
         read_state: what the source calls the state that was read, so that the next delta finds late rows.
         read_at: when that was, in RFC 3339, by the source's clock.
         columns: of a table, in order; empty for records that a JSON Schema describes.

@@ -1,12 +1,15 @@
 """Tables of MariaDB and MySQL: one consistent snapshot, rows streamed as the server spells their values.
 
-Only tables of a transactional engine (InnoDB) have such a snapshot. Which rows changed is told by their clock
-columns alone: the server does not say what was committed late.
+Only tables of a transactional engine (InnoDB) have such a snapshot. The server does not say which rows a
+former read could not see, but `mysql_horizon` knows the time before which there can be none. If the window
+reached beyond it, because a transaction was open, the next delta reads the rows from there on again (VI-020).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import logging
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,9 +21,13 @@ from outfeed.sources import row_copy
 from outfeed.sources.base import Progress
 from outfeed.sources.date_texts import DateTexts
 from outfeed.sources.mysql_errors import explained
+from outfeed.sources.mysql_horizon import late_window, read_horizon, shortcoming
 from outfeed.sources.row_copy import Convert
 from outfeed.sources.server import Server
-from outfeed.sources.tables import OpenSegment, TableCopied, TableCopy, TableSnapshot
+from outfeed.sources.tables import Delta, OpenSegment, TableCopied, TableCopy, TableSnapshot
+from outfeed.windows import Window
+
+log = logging.getLogger(__name__)
 
 #: A night's export that takes longer is a fault of its plan or its server.
 _STATEMENT_SECONDS = 7200
@@ -66,13 +73,14 @@ class MysqlTables(TableSnapshot):
         self._server = server
         #: Spellings of values that depend on more than the kind.
         self._types: dict[str, dict[str, str]] = {}
+        self._warned: set[str] = set()
         with explained(server):
             self._begin()
 
     @property
-    def state(self) -> None:
-        """The server has no word for it."""
-        return
+    def state(self) -> str:
+        """The horizon: what is older will not change behind it any more."""
+        return self._horizon.state
 
     @property
     def read_at(self) -> dt.datetime:
@@ -95,14 +103,35 @@ class MysqlTables(TableSnapshot):
         """See the base class: in the order of the key."""
         sql = _ClockSql()
         count = row_copy.count_undated(copy, sql)
-        undated = int(self._rows(copy.table, count)[0][0]) if count else 0
+        undated = self._number(copy.table, count) if count else 0
+        copy, late = self._with_late_rows(copy, sql)
         types = self._types.get(copy.table) or {}
         values = [_value(column, types.get(column.name, "")) for column in copy.columns]
         convert = [_conversion(column, types.get(column.name, ""), copy.dialect) for column in copy.columns]
         with self.timed(), explained(self._server, copy.table), self._streaming() as cursor:
             cursor.execute(row_copy.select(copy, sql, values))
             rows = row_copy.write_rows(cursor, copy, open_segment, progress, convert)
-        return TableCopied(rows, 0, undated)
+        return TableCopied(rows, late, undated)
+
+    def _with_late_rows(self, copy: TableCopy, sql: _ClockSql) -> tuple[TableCopy, int]:
+        """What is read in truth, and how many of its rows are older than the window."""
+        if copy.delta is None:
+            return copy, 0
+        self._warn(copy.delta)
+        window = late_window(copy.delta)
+        if window is None:
+            return copy, 0
+        late = _moved(copy.delta, window)
+        both = _moved(copy.delta, Window(window.start, copy.delta.window.end))
+        count = self._number(copy.table, row_copy.count_within(copy, late, sql))
+        return dataclasses.replace(copy, delta=both), count
+
+    def _warn(self, delta: Delta) -> None:
+        """Once for all tables of a run."""
+        problem = shortcoming(delta, self._horizon)
+        if problem and problem not in self._warned:
+            self._warned.add(problem)
+            log.warning("%s: rows that commit late may be lost: %s", self._server.where, problem)
 
     @contextmanager
     def _streaming(self) -> Iterator[Any]:
@@ -135,7 +164,12 @@ class MysqlTables(TableSnapshot):
             cursor.execute("SELECT utc_timestamp(6)")
             ((now,),) = cursor.fetchall()
             self._read_at = dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC)
+            self._horizon = read_horizon(cursor, self._read_at)
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    def _number(self, table: str, query: str) -> int:
+        ((number,),) = self._rows(table, query)
+        return int(number)
 
     def _rows(self, table: str, query: str) -> Sequence[tuple[Any, ...]]:
         with self.timed(), explained(self._server, table), self._connection.cursor() as cursor:
@@ -155,6 +189,10 @@ class _ClockSql(row_copy.ClockSql):
     def missing(self, column: Column) -> str:
         """Nor does a date like `0000-00-00` tell a time."""
         return f"{name(column.name)} IS NULL OR MONTH({name(column.name)}) = 0"
+
+
+def _moved(delta: Delta, window: Window) -> Delta:
+    return dataclasses.replace(delta, window=window)
 
 
 def name(identifier: str) -> str:

@@ -84,6 +84,11 @@ def count_undated(copy: TableCopy, sql: ClockSql) -> str | None:
     return f"SELECT count(*) FROM {sql.name(copy.table)} WHERE {undated(copy.delta, sql)}"
 
 
+def count_within(copy: TableCopy, delta: Delta, sql: ClockSql) -> str:
+    """The statement that counts the rows of a delta of the copy's table."""
+    return f"SELECT count(*) FROM {sql.name(copy.table)} WHERE {within(delta, sql)}"
+
+
 class TableWriter:
     """Writes the header and rows of a table as a segment, in large blocks (design §8).
 
