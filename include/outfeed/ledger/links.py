@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import secrets
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Row, and_, func, select, true
 
-from outfeed.ledger.access import Access
+from outfeed.ledger.access import Access, fields_of
 from outfeed.ledger.link_tables import link_clicks, link_folders, links
 from outfeed.ledger.records import Fence
 
@@ -245,23 +244,13 @@ class Links(Access):
     # -- helpers
 
     def _links(self, *conditions: ColumnElement[bool]) -> list[LinkRecord]:
-        query = select(links).where(*conditions).order_by(links.c.created_at, links.c.id)
-        with self._database.read() as connection:
-            return [_link(row) for row in connection.execute(query)]
+        order = (links.c.created_at, links.c.id)
+        return [_link(row) for row in self._rows(links, *conditions, order=order)]
 
     def _clicks(self, *conditions: ColumnElement[bool]) -> list[Click]:
-        query = select(link_clicks).where(*conditions).order_by(link_clicks.c.id)
-        with self._database.read() as connection:
-            return [Click(**_columns(row, _CLICK)) for row in connection.execute(query)]
-
-
-_LINK = [field.name for field in dataclasses.fields(LinkRecord)]
-_CLICK = [field.name for field in dataclasses.fields(Click)]
-
-
-def _columns(row: Row[Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: row._mapping[name] for name in names}
+        found = self._rows(link_clicks, *conditions, order=(link_clicks.c.id,))
+        return [Click(**fields_of(row, ("id",))) for row in found]
 
 
 def _link(row: Row[Any]) -> LinkRecord:
-    return LinkRecord(**_columns(row, _LINK))
+    return LinkRecord(**fields_of(row, ("clicks", "last_click")))
