@@ -12,14 +12,14 @@ import dataclasses
 import hashlib
 import hmac
 import http.client
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from tests.servers.process import free_ports
 from tests.servers.s3 import S3Server
+from tests.servers.threads import http_thread
 
 
 @dataclasses.dataclass
@@ -130,17 +130,8 @@ def google_xml(store: S3Server) -> Iterator[GoogleXml]:
     """A stand-in that keeps its objects in `store`."""
     (port,) = free_ports(1)
     google = GoogleXml(f"http://127.0.0.1:{port}", store)
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"google": google}))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, name="google-xml", daemon=True)
-    thread.start()
-    try:
+    with http_thread(port, type("Handler", (_Handler,), {"google": google}), "google-xml"):
         yield google
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
 
 
 def _is_kept(google: GoogleXml, name: str) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from tests.servers.process import free_ports
+from tests.servers.threads import http_thread
 
 #: Decides on (method, path with query); None lets the request through, otherwise status and body.
 Rule = Callable[[str, str], tuple[int, str] | None]
@@ -76,13 +76,5 @@ def http_proxy(
         def log_message(self, format: str, *arguments: object) -> None:
             """Silence."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, name="http-proxy", daemon=True)
-    thread.start()
-    try:
+    with http_thread(port, Handler, "http-proxy"):
         yield f"http://{own}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import dataclasses
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from tests.servers.process import free_ports, scratch
 from tests.servers.sshd import public_line
+from tests.servers.threads import loop_thread
 
 #: `overwrites`: rename replaces what is there. `loses`: says yes to writes beyond the first 100,000 bytes and
 #: drops them. `quota`: fails on close. `colon`: refuses names with a colon. `flips`: stores the first byte
@@ -40,10 +40,7 @@ def odd_sftp_server(fault: Fault) -> Iterator[OddServer]:
 
     host_key, user_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
     (port,) = free_ports(1)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="odd-sftp", daemon=True)
-    thread.start()
-    with scratch("odd-sftp") as folder:
+    with scratch("odd-sftp") as folder, loop_thread("odd-sftp") as loop:
         (folder / "root" / "upload").mkdir(parents=True)
         keys = folder / "authorized_keys"
         keys.write_bytes(user_key.export_public_key())
@@ -68,8 +65,6 @@ def odd_sftp_server(fault: Fault) -> Iterator[OddServer]:
             )
         finally:
             loop.call_soon_threadsafe(acceptor.close)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(10)
 
 
 async def _awaited(listening: Any) -> Any:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from tests.servers.process import free_ports, running_module
+from tests.servers.threads import loop_thread
 
 #: Bytes under way per direction and connection before the sender is paused.
 _WINDOW = 8 << 20
@@ -193,24 +193,19 @@ class TcpProxy:
 @contextlib.contextmanager
 def tcp_proxy(target: int, *, delay: float = 0.0) -> Iterator[TcpProxy]:
     """A proxy in front of port `target`; `delay` is the added round-trip time in seconds."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="tcp-proxy", daemon=True)
-    thread.start()
-    proxy = TcpProxy(target, delay)
-    (port,) = free_ports(1)
-    server = asyncio.run_coroutine_threadsafe(proxy.serve(port), loop).result(10)
+    with loop_thread("tcp-proxy") as loop:
+        proxy = TcpProxy(target, delay)
+        (port,) = free_ports(1)
+        server = asyncio.run_coroutine_threadsafe(proxy.serve(port), loop).result(10)
 
-    async def stop() -> None:
-        server.close()
-        proxy.abort_all()
+        async def stop() -> None:
+            server.close()
+            proxy.abort_all()
 
-    try:
-        yield proxy
-    finally:
-        asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+        try:
+            yield proxy
+        finally:
+            asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
 
 
 def delay_proxy(target: int, delay: float) -> AbstractContextManager[int]:

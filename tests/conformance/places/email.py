@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Self
 
 import pytest
@@ -15,6 +14,7 @@ from outfeed.connectors.base import Credentials
 from outfeed.connectors.email_link import PAGES_HEADER
 from tests.conformance.places.local import LocalPlace
 from tests.servers.process import free_ports
+from tests.servers.threads import http_thread
 
 
 class EmailPlace(LocalPlace):
@@ -50,12 +50,5 @@ def pages_of_links() -> Iterator[str]:
             """Silence."""
 
     (port,) = free_ports(1)
-    server = ThreadingHTTPServer(("127.0.0.1", port), Pages)
-    thread = threading.Thread(target=server.serve_forever, name="pages-of-links", daemon=True)
-    thread.start()
-    try:
+    with http_thread(port, Pages, "pages-of-links"):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
