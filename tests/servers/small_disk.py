@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import subprocess
 from collections.abc import Iterator
@@ -26,11 +27,26 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def own_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A new folder that is a `small_disk`."""
+def own_disk(folder: Path, megabytes: int | None) -> Iterator[Path | None]:
+    """A new folder that is a `small_disk`; none at all where no size is asked for."""
+    if megabytes is None:
+        yield None
+        return
     folder.mkdir()
     with small_disk(folder, megabytes):
         yield folder
+
+
+@dataclasses.dataclass(frozen=True)
+class OnDisk:
+    """A server whose data may lie on a small disk of their own."""
+
+    disk: Path | None = dataclasses.field(default=None, kw_only=True)
+
+    def give_room(self) -> None:
+        """Makes the small disk larger."""
+        assert self.disk is not None
+        give_room(self.disk, 400)
 
 
 def give_room(folder: Path, megabytes: int) -> None:
