@@ -38,19 +38,23 @@ def postgresql(tokens: tuple[Token, ...], expression: str, kind: Kind) -> str:
     name, offset = _POSTGRESQL_TYPES[kind]
     first, beyond = (f"{name} '{year}-01-01 00:00:00{offset}'" for year in ("0001", "10000"))
     text = f"({expression})::text"
-    inner = _postgresql_slice(tokens, text) or _postgresql_to_char(tokens, expression)
+    inner = _postgresql_slice(tokens, expression) or _postgresql_to_char(tokens, expression)
     return f"CASE WHEN ({expression}) >= {first} AND ({expression}) < {beyond} THEN {inner} ELSE {text} END"
 
 
-def _postgresql_slice(tokens: tuple[Token, ...], text: str) -> str:
-    """Measured: faster than `to_char` as long as the text is made only once."""
+def _postgresql_slice(tokens: tuple[Token, ...], expression: str) -> str:
+    """Measured: faster than `to_char` as long as the text is made only once, and cut by its type."""
     iso, piece = as_iso(tokens), as_iso_slice(tokens)
     if piece is not None:
-        inner = f"substr({text}, {piece.start + 1}, {piece.stop - piece.start})"
-        return f"{inner} || {_quoted(piece.ending)}"
-    if iso is not None and not iso.milliseconds:
-        return f"replace(left({text}, 19), ' ', {_quoted(iso.separator)}) || {_quoted(iso.ending)}"
-    return ""
+        inner, ending = f"({expression})::varchar({piece.stop})", piece.ending
+        if piece.start:
+            inner = f"substr({inner}, {piece.start + 1})"
+    elif iso is not None and not iso.milliseconds:
+        inner = f"replace(({expression})::varchar(19), ' ', {_quoted(iso.separator)})"
+        ending = iso.ending
+    else:
+        return ""
+    return f"{inner} || {_quoted(ending)}" if ending else inner
 
 
 def _postgresql_to_char(tokens: tuple[Token, ...], expression: str) -> str:
