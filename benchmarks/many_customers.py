@@ -11,10 +11,8 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import os
-import shutil
 import struct
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ import psutil
 from benchmarks.report import Report, Row, arguments, emit, environment, row
 from scripts.airflow_local import ROOT, LocalAirflow
 from scripts.processes import running, spawn
+from tests.servers.process import scratch
 
 #: Seconds between two looks into the database: the resolution of the latencies.
 _LOOK_EVERY = 0.05
@@ -313,15 +312,12 @@ def main() -> None:
     """Measures, and prints the report."""
     options = arguments(__doc__)
     where = environment("apache-airflow", "pydantic", "PyYAML")
-    home = Path(tempfile.mkdtemp(prefix="outfeed-many-customers-"))
-    try:
+    with scratch("many-customers") as home:
         rows = (
             measure(home, customers=20, rounds=1, idle=3)
             if options.quick
             else measure(home, customers=1000, rounds=7, idle=40)
         )
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
     emit(
         Report(
             name="many_customers",

@@ -14,8 +14,6 @@ is overhead. Both run in turns in the same Airflow.
 from __future__ import annotations
 
 import datetime as dt
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from benchmarks.report import Report, Row, arguments, emit, environment, ratios,
 from outfeed.demo_data import demo_sites, generate
 from outfeed.ledger import Ledger
 from scripts.airflow_rest import AirflowRest
+from tests.servers.process import scratch
 
 _CUSTOMER = "overhead"
 _NAIVE = "naive"
@@ -113,11 +112,8 @@ def main() -> None:
     """Measures, and prints the report."""
     options = arguments(__doc__)
     where = environment("apache-airflow", "SQLAlchemy")
-    home = Path(tempfile.mkdtemp(prefix="outfeed-run-overhead-"))
-    try:
+    with scratch("run-overhead") as home:
         rows = measure(home, sites=4, rounds=1) if options.quick else measure(home, sites=100, rounds=5)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
     emit(
         Report(
             name="run_overhead",

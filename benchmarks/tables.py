@@ -9,7 +9,6 @@ from __future__ import annotations
 import filecmp
 import gzip
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 from benchmarks.report import Report, Row, arguments, emit, environment, ratios, row
 from benchmarks.tables_data import filled, filled_sqlite
 from benchmarks.tables_sides import TABLE, run_side
+from tests.servers import process
 from tests.servers.postgres import PostgresServer, postgres_server
 
 LARGE, SMALL, SQLITE = 5_000_000, 500_000, 1_000_000
@@ -91,12 +91,9 @@ def main() -> None:
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A folder that the database's account may write to, too."""
-    made = Path(tempfile.mkdtemp(prefix="outfeed-bench-"))
-    made.chmod(0o777)
-    try:
+    with process.scratch("bench") as made:
+        made.chmod(0o777)
         yield made
-    finally:
-        shutil.rmtree(made)
 
 
 @contextmanager

@@ -11,11 +11,8 @@ import dataclasses
 import datetime as dt
 import functools
 import json
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +36,7 @@ from outfeed.steps.start import start
 from outfeed.steps.validate import validate
 from outfeed.windows import Window
 from tests.servers.postgres import PostgresServer, postgres_server
+from tests.servers.process import scratch
 
 DAY = dt.date(2026, 3, 3)
 (SITE,) = demo_sites(1)
@@ -154,40 +152,30 @@ def sized_rows(url: str, size: str, rounds: int) -> list[Any]:
     ]
 
 
-@contextmanager
-def folder() -> Iterator[Path]:
-    """Scratch space on the disk that all sides write to."""
-    made = Path(tempfile.mkdtemp(prefix="outfeed-bench-"))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made)
-
-
 def flat_copy(url: str, query: str) -> Measured:
     """The reference: joined rows as CSV, as fast as the driver hands them over."""
     import psycopg2
 
-    with folder() as scratch, psycopg2.connect(url) as connection, connection.cursor() as cursor:
+    with scratch("bench") as folder, psycopg2.connect(url) as connection, connection.cursor() as cursor:
         started = time.perf_counter()
-        with (scratch / "flat.csv").open("wb", buffering=4 << 20) as stream:
+        with (folder / "flat.csv").open("wb", buffering=4 << 20) as stream:
             cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv)", stream)
         seconds = time.perf_counter() - started
-        size = (scratch / "flat.csv").stat().st_size
+        size = (folder / "flat.csv").stat().st_size
     return Measured(seconds, peak_megabytes(), size)
 
 
 def extract_and_validate(url: str, images: bool) -> Measured:
     """The steps as a task runs them, with staging and ledger; two tasks in one process."""
-    with folder() as scratch:
-        (scratch / "images").mkdir()
-        (scratch / "images" / "one.png").write_bytes(b"")
-        run = planned(scratch, images)
+    with scratch("bench") as folder:
+        (folder / "images").mkdir()
+        (folder / "images" / "one.png").write_bytes(b"")
+        run = planned(folder, images)
         source = open_source("work-orders", url, Credentials(), 2)
         marks = [time.perf_counter()]
         extract(run, 0, source)
         marks.append(time.perf_counter())
-        validate(run, 0, source, UPath(scratch / "images"))
+        validate(run, 0, source, UPath(folder / "images"))
         marks.append(time.perf_counter())
         done = run.staging.result("validate", run.plan.parts[0].key)
         run.ledger.close()
@@ -197,7 +185,7 @@ def extract_and_validate(url: str, images: bool) -> Measured:
     return Measured(marks[2] - marks[0], peak_megabytes(workers=2), done["bytes"], steps)
 
 
-def planned(scratch: Path, images: bool) -> RunContext:
+def planned(folder: Path, images: bool) -> RunContext:
     """A run over the whole of the data: late updates reach a few days beyond the day."""
     config = WorkOrdersConfig.model_validate(
         {
@@ -211,9 +199,9 @@ def planned(scratch: Path, images: bool) -> RunContext:
         }
     )
     midnight = dt.datetime.combine(DAY, dt.time(), dt.UTC)
-    ledger = Ledger(f"sqlite:///{scratch / 'ledger.db'}")
+    ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
     ledger.migrate()
-    staging = Staging(UPath(scratch / "staging"), "1")
+    staging = Staging(UPath(folder / "staging"), "1")
     window = Window(midnight, midnight + dt.timedelta(days=5))
     request = RunRequest("bench", config.all_schedules()[0], window, "run", Reason.MANUAL)
     plan = start(
@@ -250,10 +238,10 @@ def validation_rows(documents: int) -> list[Any]:
 
 def sample(documents: int) -> list[bytes]:
     """Records of the demo platform."""
-    with folder() as scratch:
-        url = f"sqlite:///{scratch / 'platform.db'}"
+    with scratch("bench") as folder:
+        url = f"sqlite:///{folder / 'platform.db'}"
         generate(url, None, sites=1, orders_per_day=documents, days=1, end=DAY + dt.timedelta(days=1), seed=1)
-        run = planned(scratch, images=False)
+        run = planned(folder, images=False)
         extract(run, 0, open_source("work-orders", url, Credentials()))
         run.ledger.close()
         extracted = run.staging.result("extract", run.plan.parts[0].key)
