@@ -23,6 +23,12 @@ TABLE = "media"
 #: Options of the customer's YAML by name of the measurement, with the compression and the format.
 EXPORTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "plain": ({"csv_include_header": False, "csv_line_end": "lf"}, "none", "csv"),
+    # Close to how databases, and so other tools, write dates.
+    "spaced": (
+        {"csv_include_header": False, "csv_line_end": "lf", "csv_date_format": "yyyy-MM-dd HH:mm:ss"},
+        "none",
+        "csv",
+    ),
     "crlf": ({"csv_include_header": False}, "none", "csv"),
     "all": (
         {
