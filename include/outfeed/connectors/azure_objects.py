@@ -9,8 +9,9 @@ from typing import Any
 
 from outfeed.connectors.azure_client import code_of, is_missing, is_taken, translated
 from outfeed.connectors.base import Outgoing
-from outfeed.connectors.transfer import TEST_CONTENT, Created, SourceReader
-from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
+from outfeed.connectors.preflight_object import TEST_CONTENT, Listed
+from outfeed.connectors.transfer import Created, SourceReader
+from outfeed.errors import Action, TerminalError, TransientError
 
 #: Bytes held per file in flight, and so of one request; a file of at most so many goes in one.
 BLOCK_SIZE = 8 << 20
@@ -214,14 +215,19 @@ class AzureObjects:
             remedy="use a store that honours conditional writes, or another connector",
         )
 
-    def try_delete(self, path: str) -> str:
-        """Removes the test blob if we may."""
-        try:
-            with self.faults("remove the test blob", "delete"):
-                self._blob(path).delete_blob()
-        except OutfeedError as error:
-            return f"{path} stays, because we may not delete; the customer may: {error.what}"
-        return "nothing was left behind"
+    def listed(self, path: str) -> list[Listed]:
+        """The first blobs whose paths begin so, as many as one request tells."""
+        with self.faults("list the test blobs", "list"):
+            pages = self._container.list_blobs(name_starts_with=f"{self._prefix}{path}").by_page()
+            return [
+                Listed(each.name.removeprefix(self._prefix), each.size, each.last_modified)
+                for each in next(pages, ())
+            ]
+
+    def delete(self, path: str) -> None:
+        """Removes a test blob."""
+        with self.faults("remove the test blob", "delete"):
+            self._blob(path).delete_blob()
 
 
 def _block_id(reader: SourceReader, number: int) -> str:

@@ -25,11 +25,10 @@ from outfeed.connectors.base import (
     Undelivered,
     safe_relative_path,
 )
+from outfeed.connectors.preflight_object import TEST_CONTENT, Listed, clean_up, fresh_path
 from outfeed.connectors.s3_objects import whole_sha256
 from outfeed.connectors.transfer import (
     MEMORY,
-    PREFLIGHT_FOLDER,
-    TEST_CONTENT,
     Created,
     Room,
     SourceReader,
@@ -38,7 +37,6 @@ from outfeed.connectors.transfer import (
     conflict,
     deliver_in_threads,
     run_steps,
-    temporary_name,
 )
 from outfeed.errors import TransientError
 
@@ -94,8 +92,11 @@ class Objects(Protocol):
     def try_overwrite(self, path: str) -> str:
         """Tries to create the test object again; the store must refuse."""
 
-    def try_delete(self, path: str) -> str:
-        """Removes the test object if we may."""
+    def listed(self, path: str) -> list[Listed]:
+        """The first objects whose paths begin so, as many as one request tells."""
+
+    def delete(self, path: str) -> None:
+        """Removes a test object."""
 
 
 class BucketConnector(Connector):
@@ -136,7 +137,7 @@ class BucketConnector(Connector):
     def preflight(self) -> Iterator[Check]:
         """Tries to list, to create, to be refused when creating again, and to read; removes its object."""
         objects = self._open_objects()
-        path = f"{PREFLIGHT_FOLDER}/{temporary_name(self.attempt)}"
+        path = fresh_path(self.attempt)
         try:
             yield from run_steps(
                 [
@@ -145,7 +146,7 @@ class BucketConnector(Connector):
                     Step("size", partial(_try_head, objects, path, self._location), ("write",)),
                     Step("no overwrite", partial(objects.try_overwrite, path), ("write",)),
                     Step("read back", partial(_try_get, objects, path, self._location), ("write",)),
-                    Step("clean up", partial(objects.try_delete, path), ("write",)),
+                    Step("clean up", partial(clean_up, path, objects.listed, objects.delete), ("write",)),
                 ]
             )
         finally:

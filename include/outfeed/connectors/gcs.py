@@ -33,10 +33,9 @@ from outfeed.connectors.gcs_client import TIMEOUT, open_client, translated
 from outfeed.connectors.gcs_direct import DirectCreates
 from outfeed.connectors.gcs_resume import ResumableCreates
 from outfeed.connectors.google_names import bucket_problem
+from outfeed.connectors.preflight_object import TEST_CONTENT, Listed, clean_up, fresh_path
 from outfeed.connectors.transfer import (
     MEMORY,
-    PREFLIGHT_FOLDER,
-    TEST_CONTENT,
     Room,
     SourceReader,
     Step,
@@ -44,9 +43,8 @@ from outfeed.connectors.transfer import (
     conflict,
     deliver_in_threads,
     run_steps,
-    temporary_name,
 )
-from outfeed.errors import Action, OutfeedError, TerminalError, TransientError
+from outfeed.errors import Action, TerminalError, TransientError
 
 #: All that we ever need on a customer's bucket (DX-058 to DX-062).
 PERMISSIONS = ("storage.objects.create", "storage.objects.list", "storage.objects.get", "storage.buckets.get")
@@ -174,7 +172,8 @@ class GcsConnector(Connector):
     def preflight(self) -> Iterator[Check]:
         """Tries each of the four permissions; says so when its test object has to stay (DX-058 to 061)."""
         self._bucket = self._open_bucket()
-        name = self._name(f"{PREFLIGHT_FOLDER}/{temporary_name(self.attempt)}")
+        path = fresh_path(self.attempt)
+        name = self._name(path)
         create, listing, read, get = PERMISSIONS
         try:
             yield from run_steps(
@@ -188,7 +187,7 @@ class GcsConnector(Connector):
                         ("write",),
                     ),
                     Step("read back", partial(self._try, read, partial(self._check_get, name)), ("write",)),
-                    Step("clean up", partial(self._clean_up, name), ("write",)),
+                    Step("clean up", partial(clean_up, path, self._listed, self._delete), ("write",)),
                 ]
             )
         finally:
@@ -321,18 +320,19 @@ class GcsConnector(Connector):
             raise altered(f"{name} reads back differently", self._options.location())
         return "read the same bytes back"
 
-    def _clean_up(self, name: str) -> str:
-        from google.api_core.exceptions import Forbidden
+    def _listed(self, path: str) -> list[Listed]:
+        with self._faults("list the test objects", "storage.objects.list"):
+            pages = self._bucket.client.list_blobs(
+                self._bucket, prefix=self._name(path), timeout=TIMEOUT
+            ).pages
+            return [
+                Listed(each.name.removeprefix(self._options.prefix), each.size, each.time_created)
+                for each in next(pages, ())
+            ]
 
-        try:
-            with self._faults("remove the test object", "storage.objects.delete"):
-                try:
-                    self._bucket.blob(name).delete(timeout=TIMEOUT)
-                except Forbidden:
-                    return f"{name} stays: we may not delete, which is as it should be; the customer may"
-        except OutfeedError as error:
-            return f"{name} stays: {error.what}"
-        return "nothing was left behind"
+    def _delete(self, path: str) -> None:
+        with self._faults("remove the test object", "storage.objects.delete"):
+            self._bucket.blob(self._name(path)).delete(timeout=TIMEOUT)
 
 
 class _Upload:

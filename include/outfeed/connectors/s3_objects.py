@@ -9,12 +9,13 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from outfeed.connectors.base import BLOCK_SIZE, Outgoing
+from outfeed.connectors.preflight_object import TEST_CONTENT, Listed
 from outfeed.connectors.s3_client import PERMISSIONS, is_missing, is_taken
 from outfeed.connectors.s3_direct import DirectPuts
 from outfeed.connectors.s3_parts import PartUploads, part_size
 from outfeed.connectors.s3_store import HEADERS, Prefix, S3Store
-from outfeed.connectors.transfer import TEST_CONTENT, Created, Room, SourceReader
-from outfeed.errors import Action, OutfeedError, TerminalError
+from outfeed.connectors.transfer import Created, Room, SourceReader
+from outfeed.errors import Action, TerminalError
 
 
 def whole_sha256(head: dict[str, Any]) -> str | None:
@@ -185,11 +186,17 @@ class S3Objects:
             ContentType="text/plain",
         )
 
-    def try_delete(self, path: str) -> str:
-        """Removes the test object if we may."""
-        try:
-            with self.faults("remove the test object"):
-                self._client.delete_object(**self._store.object(path))
-        except OutfeedError as error:
-            return f"{path} stays, because we may not delete; the customer may: {error.what}"
-        return "nothing was left behind"
+    def listed(self, path: str) -> list[Listed]:
+        """The first objects whose paths begin so, as many as one request tells."""
+        place = self._store.place
+        with self.faults("list the test objects"):
+            found = self._client.list_objects_v2(Bucket=place.bucket, Prefix=self._store.key(path))
+        return [
+            Listed(each["Key"].removeprefix(place.prefix), each["Size"], each["LastModified"])
+            for each in found.get("Contents", [])
+        ]
+
+    def delete(self, path: str) -> None:
+        """Removes a test object."""
+        with self.faults("remove the test object"):
+            self._client.delete_object(**self._store.object(path))

@@ -20,10 +20,6 @@ from outfeed.errors import Action, DestinationConflict, OutfeedError, TerminalEr
 #: Folder below the base that holds all temporary names; loaders skip names that begin with a dot.
 TEMPORARY_FOLDER = ".outfeed-tmp"
 
-#: Folder below the prefix for the object that a preflight creates in a bucket, and what it holds.
-PREFLIGHT_FOLDER = ".outfeed-preflight"
-TEST_CONTENT = b"Outfeed was here.\n"
-
 #: Bytes that all files in flight of one delivery hold together.
 MEMORY = 40 << 20
 
