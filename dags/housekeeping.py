@@ -7,8 +7,15 @@ from pathlib import Path
 
 from airflow.sdk import DAG, CronTriggerTimetable
 
-from outfeed_airflow.operators.housekeeping import ExpireLinksOperator, ExpireOperator, LatenessOperator
+from outfeed_airflow.operators.housekeeping import (
+    EndUploadsOperator,
+    ExpireLinksOperator,
+    ExpireOperator,
+    LatenessOperator,
+)
 from outfeed_airflow.retries import RETRIES
+
+CUSTOMERS = Path(__file__).parent / "customers"
 
 # A customer's name has no dot, so no customer can take this id.
 with DAG(
@@ -24,4 +31,5 @@ with DAG(
 ):
     ExpireOperator(task_id="expire")
     ExpireLinksOperator(task_id="expire_links")
-    LatenessOperator(task_id="lateness", customers=Path(__file__).parent / "customers")
+    EndUploadsOperator(task_id="end_uploads", customers=CUSTOMERS)
+    LatenessOperator(task_id="lateness", customers=CUSTOMERS)

@@ -26,7 +26,7 @@ def test_it_is_a_daily_dag_whose_name_no_customer_can_take() -> None:
     bag = DagBag(ROOT / "dags" / "housekeeping.py", bundle_path=ROOT / "dags", bundle_name="outfeed")
     assert bag.import_errors == {}
     dag = bag.dags["outfeed.housekeeping"]
-    assert {task.task_id for task in dag.tasks} == {"expire", "expire_links", "lateness"}
+    assert {task.task_id for task in dag.tasks} == {"expire", "expire_links", "end_uploads", "lateness"}
     assert all(task.execution_timeout for task in dag.tasks)
 
 

@@ -64,13 +64,23 @@ class UnfinishedUploads(Access):
             f.path == c.path,
             f.state == FileState.DELIVERED,
         )
-        wanted = (
-            select(unfinished_uploads)
-            .where(c.customer == customer, c.location == location, or_(c.updated_at < now - KEPT, delivered))
-            .order_by(c.path, c.sha256)
-        )
-        with self._database.read() as connection:
-            rows = connection.execute(wanted).all()
+        here = (c.customer == customer, c.location == location)
+        return self._records(*here, or_(c.updated_at < now - KEPT, delivered))
+
+    def stale(self, now: dt.datetime) -> list[UnfinishedRecord]:
+        """Uploads that nobody has touched for a week, place by place."""
+        return self._records(unfinished_uploads.c.updated_at < now - KEPT)
+
+    def forget(self, record: UnfinishedRecord) -> bool:
+        """Forgets a stale upload, and tells whether it did: not if a try has taken it up since."""
+        unchanged = unfinished_uploads.c.updated_at == record.updated_at
+        with self._database.write() as connection:
+            found = connection.execute(unfinished_uploads.delete().where(*_same(record.key), unchanged))
+        return found.rowcount > 0
+
+    def _records(self, *conditions: ColumnElement[bool]) -> list[UnfinishedRecord]:
+        c = unfinished_uploads.c
+        order = (c.customer, c.location, c.path, c.sha256)
         return [
             UnfinishedRecord(
                 UploadKey(**{name: row._mapping[name] for name in key_columns(unfinished_uploads)}),
@@ -78,7 +88,7 @@ class UnfinishedUploads(Access):
                 row.run_id,
                 row.updated_at,
             )
-            for row in rows
+            for row in self._rows(unfinished_uploads, *conditions, order=order)
         ]
 
 

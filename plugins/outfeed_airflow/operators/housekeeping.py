@@ -49,6 +49,27 @@ class ExpireLinksOperator(BaseOperator):
             return remove_expired_links(ledger, open_folder, dt.datetime.now(dt.UTC))
 
 
+class EndUploadsOperator(BaseOperator):
+    """Removes what uploads have left at places to which nothing is delivered any more (XX-03)."""
+
+    def __init__(self, *, customers: Path, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.customers = customers
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Returns how many were ended, stay for now, and were given up."""
+        from outfeed.steps.unfinished import end_stale
+
+        destinations = {
+            (customer, destination.location()): destination
+            for customer, config in load_customers(self.customers).items()
+            for destination in config.destinations
+        }
+        with resolve.ledger() as ledger:
+            ledger.migrate()
+            return end_stale(ledger, destinations, resolve.destination_credentials, dt.datetime.now(dt.UTC))
+
+
 class LatenessOperator(BaseOperator):
     """Fails, and tells the operators, if a live customer misses a window that was due.
 
