@@ -6,12 +6,11 @@ may take its time before it answers, as a server far away does; a slow start of 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import re
 from contextlib import AbstractContextManager
 
-from tests.servers.process import running_module
+from tests.servers.process import running_module, told
 
 _BUFFER = 1 << 20
 
@@ -83,11 +82,7 @@ class _Upload(asyncio.BufferedProtocol):
 
 def main() -> None:
     """Serves until killed."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--size", type=int, required=True)
-    parser.add_argument("--delay", type=float, required=True)
-    arguments = parser.parse_args()
+    arguments = told(size=int, delay=float)
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import pwd
@@ -124,6 +125,14 @@ def running_module(module: str, **options: object) -> Iterator[int]:
         running([sys.executable, "-m", module, *told], port=port, log=folder / "log", env=env),
     ):
         yield port
+
+
+def told(**options: type) -> argparse.Namespace:
+    """The port and the options that `running_module` gave to this process, of these types."""
+    parser = argparse.ArgumentParser()
+    for name, kind in {"port": int, **options}.items():
+        parser.add_argument(f"--{name}", type=kind, required=True)
+    return parser.parse_args()
 
 
 def as_account(account: pwd.struct_passwd | None) -> list[str]:

@@ -6,14 +6,13 @@ a measured client none of its interpreter.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
-from tests.servers.process import free_ports, running_module
+from tests.servers.process import free_ports, running_module, told
 from tests.servers.threads import loop_thread
 
 #: Bytes under way per direction and connection before the sender is paused.
@@ -215,11 +214,7 @@ def delay_proxy(target: int, delay: float) -> AbstractContextManager[int]:
 
 def main() -> None:
     """Serves until killed."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--target", type=int, required=True)
-    parser.add_argument("--delay", type=float, required=True)
-    arguments = parser.parse_args()
+    arguments = told(target=int, delay=float)
 
     async def serve() -> None:
         server = await TcpProxy(arguments.target, arguments.delay).serve(arguments.port)
