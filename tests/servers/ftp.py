@@ -68,8 +68,7 @@ def ftp_server(*settings: str, names: tuple[str, ...] = ("127.0.0.1", "localhost
     with scratch("ftp", root_owned=True) as folder, _login_service(folder, password) as service:
         root = empty_folder(folder / "root", user)
         (folder / "certificate.pem").write_text(certificates.certificate)
-        (folder / "key.pem").write_text(certificates.key)
-        (folder / "key.pem").chmod(0o600)
+        write_secret(folder / "key.pem", certificates.key)
         config = [
             "listen=YES",
             "listen_address=127.0.0.1",
@@ -118,19 +117,28 @@ def ftp_server(*settings: str, names: tuple[str, ...] = ("127.0.0.1", "localhost
 @contextlib.contextmanager
 def _login_service(folder: Path, password: str) -> Iterator[str]:
     """A PAM service that lets in whoever knows the password: no account is added to this machine."""
-    hashed = subprocess.run(
-        [binary("openssl", INSTALL), "passwd", "-6", "-stdin"],
-        input=password,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
     users = folder / "users"
-    users.write_text(f"{USERNAME}:{hashed}")
-    users.chmod(0o600)
+    write_secret(users, f"{USERNAME}:{password_hash(password)}\n")
     service = Path("/etc/pam.d") / f"outfeed-{folder.name}"
     service.write_text(f"auth required pam_pwdfile.so pwdfile={users}\naccount required pam_permit.so\n")
     try:
         yield service.name
     finally:
         service.unlink()
+
+
+def password_hash(password: str) -> str:
+    """As files of users hold a password."""
+    return subprocess.run(
+        [binary("openssl", "apt-get install -y openssl"), "passwd", "-6", "-stdin"],
+        input=password,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def write_secret(path: Path, text: str) -> None:
+    """A file that only its owner may read."""
+    path.touch(mode=0o600)
+    path.write_text(text)

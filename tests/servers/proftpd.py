@@ -6,12 +6,11 @@ import contextlib
 import os
 import pwd
 import secrets
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.servers.certificates import make_certificates
-from tests.servers.ftp import ACCOUNT, USERNAME, FtpServer
+from tests.servers.ftp import ACCOUNT, USERNAME, FtpServer, password_hash, write_secret
 from tests.servers.process import MissingServerError, binary, free_ports, running, scratch
 from tests.servers.sshd import SshServer, public_line
 
@@ -36,7 +35,7 @@ def proftpd_server(*settings: str) -> Iterator[FtpServer]:
     password = secrets.token_urlsafe(16)
     certificates = make_certificates("127.0.0.1", "localhost")
     with scratch("proftpd", root_owned=True) as folder:
-        _write_secret(folder / "key.pem", certificates.key)
+        write_secret(folder / "key.pem", certificates.key)
         (folder / "certificate.pem").write_text(certificates.certificate)
         lines = [
             "LoadModule mod_tls.c",
@@ -45,7 +44,7 @@ def proftpd_server(*settings: str) -> Iterator[FtpServer]:
             f"TLSRSACertificateFile {folder}/certificate.pem",
             f"TLSRSACertificateKeyFile {folder}/key.pem",
         ]
-        with _running(folder, USERNAME, _hashed(password), ACCOUNT, [*lines, *settings]) as port:
+        with _running(folder, USERNAME, password_hash(password), ACCOUNT, [*lines, *settings]) as port:
             yield FtpServer(
                 host="127.0.0.1",
                 port=port,
@@ -71,8 +70,8 @@ def proftpd_sftp_server(*settings: str) -> Iterator[SshServer]:
     )
     user_key = asyncssh.generate_private_key("ssh-ed25519")
     with scratch("proftpd-sftp", root_owned=True) as folder:
-        _write_secret(folder / "host_key", host_key.export_private_key("pkcs1-pem").decode())
-        _write_secret(folder / "other_host_key", other_host_key.export_private_key("pkcs1-pem").decode())
+        write_secret(folder / "host_key", host_key.export_private_key("pkcs1-pem").decode())
+        write_secret(folder / "other_host_key", other_host_key.export_private_key("pkcs1-pem").decode())
         (folder / "authorized").write_bytes(user_key.export_public_key("rfc4716"))
         lines = [
             "LoadModule mod_sftp.c",
@@ -110,7 +109,7 @@ def _running(folder: Path, login: str, hashed: str, account: str, lines: list[st
     os.chown(root, user.pw_uid, user.pw_gid)
     # The server's own password file: no account is added to this machine.
     known = f"{login}:{hashed}:{user.pw_uid}:{user.pw_gid}::{root}:/bin/false\n"
-    _write_secret(folder / "users", known)
+    write_secret(folder / "users", known)
     config = [
         f"ModulePath {Path(proftpd).parents[1] / 'lib/proftpd'}",
         "ServerType standalone",
@@ -143,18 +142,3 @@ def _running(folder: Path, login: str, hashed: str, account: str, lines: list[st
     command = [proftpd, "--nodaemon", "--config", str(folder / "proftpd.conf")]
     with running(command, port=port, log=folder / "log"):
         yield port
-
-
-def _hashed(password: str) -> str:
-    return subprocess.run(
-        [binary("openssl", "apt-get install -y openssl"), "passwd", "-6", "-stdin"],
-        input=password,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-
-
-def _write_secret(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text)
