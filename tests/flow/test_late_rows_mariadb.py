@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pymysql
 import pytest
 
 from outfeed.plan import Reason
-from outfeed.sources.mysql_horizon import utc
+from outfeed.sources import mysql_tables
+from outfeed.sources.mysql_horizon import Horizon, read_horizon, utc
 from tests.flow.night import Nights, config
 from tests.flow.table_platform import DAY, Place, Read, make_part
 from tests.flow.things import catalogue_of_things
@@ -75,8 +78,6 @@ def until(found: Callable[[], Any]) -> Any:
 
 def begun(place: Place, condition: str) -> dt.datetime:
     """Since when the only transaction is open, as the server's machine reads its clock."""
-    from zoneinfo import ZoneInfo
-
     query = f"SELECT trx_started FROM information_schema.innodb_trx WHERE {condition}"
     ((found,),) = until(lambda: place.rows(query))
     return found.replace(tzinfo=ZoneInfo(MACHINE_ZONE)).astimezone(dt.UTC)
@@ -87,11 +88,15 @@ def begun(place: Place, condition: str) -> dt.datetime:
 
 def test_the_horizon_is_a_minute_before_the_oldest_open_transaction(place: Place) -> None:
     # VI-020
-    with place.connect() as writer:
+    with place.connect() as writer, place.connect() as younger:
         execute(writer, "BEGIN", "INSERT INTO things (id, created) VALUES (1, now(6))")
         started = begun(place, f"trx_mysql_thread_id = {writer.thread_id()}")
+        until(lambda: now(place) > started + dt.timedelta(seconds=1))
+        execute(younger, "BEGIN", "INSERT INTO things (id, created) VALUES (2, now(6))")
+        assert begun(place, f"trx_mysql_thread_id = {younger.thread_id()}") > started
         assert horizon(place) == started - MARGIN
         execute(writer, "COMMIT")
+        execute(younger, "COMMIT")
     assert until(lambda: horizon(place) != started - MARGIN)
 
 
@@ -114,8 +119,6 @@ def test_without_open_transactions_the_horizon_is_a_minute_before_the_read(place
 
 
 def _until_killed(connection: Any, statement: str) -> None:
-    import pymysql
-
     with pytest.raises(pymysql.MySQLError):
         execute(connection, statement)
 
@@ -134,8 +137,6 @@ def test_a_prepared_transaction_whose_client_is_gone_counts(place: Place) -> Non
 
 def _rolled_back(place: Place) -> bool:
     """A client that is just going still holds its transaction for a moment."""
-    import pymysql
-
     try:
         place.run("XA ROLLBACK 'k'")
     except pymysql.MySQLError:
@@ -180,6 +181,24 @@ def test_the_first_of_an_hour_that_comes_twice_is_meant(place: Place, local: str
 
 
 # -- which rows are read again
+
+
+def test_what_is_committed_while_the_horizon_is_read_is_in_the_snapshot(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # VI-020
+    """Else it would be neither open nor visible."""
+    moment = now(place)
+
+    def with_commits(cursor: Any, at: dt.datetime) -> Horizon:
+        place.run("INSERT INTO things (id, created) VALUES (1, now(6))")
+        found = read_horizon(cursor, at)
+        place.run("INSERT INTO things (id, created) VALUES (2, now(6))")
+        return found
+
+    monkeypatch.setattr(mysql_tables, "read_horizon", with_commits)
+    found = read(place, tmp_path, start=moment - HOUR, end=moment + HOUR, late_days=7)
+    assert ids(found) == ["1", "2"]
 
 
 def read(place: Place, folder: Path, **part: Any) -> Read:
