@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from outfeed.errors import TerminalError
+from outfeed.ledger.unfinished import KEPT, UploadKey
 from outfeed.steps.housekeeping import LateWindow
 from outfeed.windows import Window
+from outfeed_airflow import resolve
 from scripts.airflow_local import ROOT
 from tests.airflow.conftest import CUSTOMER
 from tests.airflow.dags import config
@@ -28,6 +30,27 @@ def test_it_is_a_daily_dag_whose_name_no_customer_can_take() -> None:
     dag = bag.dags["outfeed.housekeeping"]
     assert {task.task_id for task in dag.tasks} == {"expire", "expire_links", "end_uploads", "lateness"}
     assert all(task.execution_timeout for task in dag.tasks)
+
+
+def test_stale_uploads_end_at_the_places_that_customers_still_name(home: Path, tmp_path: Path) -> None:
+    # XX-03
+    from outfeed_airflow.operators.housekeeping import EndUploadsOperator
+
+    folder = tmp_path / "customers"
+    folder.mkdir()
+    (folder / "acme.yaml").write_text(CUSTOMER)
+    long_ago = dt.datetime.now(dt.UTC) - KEPT - dt.timedelta(minutes=1)
+    named, former = (
+        UploadKey("acme", place, "a.csv", 1, "0" * 64) for place in ("local:acme", "s3://former/")
+    )
+    with resolve.ledger() as ledger:
+        ledger.migrate()
+        fence = ledger.begin_attempt("acme", "run-1", "upload", "folder", "try-1")
+        for key in (named, former):
+            ledger.unfinished.save(fence, key, "state", long_ago)
+        task = EndUploadsOperator(task_id="end_uploads", customers=folder)
+        assert task.execute({}) == {"ended": 1, "kept": 1, "given_up": 0}  # type: ignore[typeddict-item]
+        assert [ledger.unfinished.state(key) for key in (named, former)] == [None, "state"]
 
 
 def test_late_windows_fail_the_task_and_a_broken_customer_hides_no_other(home: Path, tmp_path: Path) -> None:
