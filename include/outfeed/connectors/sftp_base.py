@@ -65,19 +65,29 @@ class SftpBase(RemoteBase):
     async def check(self, session: SshSession) -> None:
         """Raises unless the base is a folder; it is the customer's to create (DX-074)."""
         base = PurePosixPath(self.path())
-        for path in (base, *base.parents):
-            attributes = await self.attributes(session, str(path))
-            if attributes is not None:
-                if not is_folder(attributes):
-                    raise in_the_way(str(path), session.location)
+        attributes = await self.attributes(session, str(base))
+        if attributes is not None and is_folder(attributes):
+            return
+        taken = base if attributes is not None else await self._file_above(session, base)
+        if taken is not None:
+            raise in_the_way(str(taken), session.location)
+        raise TerminalError(
+            f"the base directory {base} does not exist",
+            where=session.location,
+            action=Action.CUSTOMER,
+            remedy="create it, or correct sftp_remote_path",
+        )
+
+    async def _file_above(self, session: SshSession, base: PurePosixPath) -> PurePosixPath | None:
+        """The file that has the name of one of the folders on the way to the base, as far as we may look."""
+        for folder in base.parents:
+            try:
+                attributes = await self.attributes(session, str(folder))
+            except TerminalError:
                 break
-        if path != base:
-            raise TerminalError(
-                f"the base directory {base} does not exist",
-                where=session.location,
-                action=Action.CUSTOMER,
-                remedy="create it, or correct sftp_remote_path",
-            )
+            if attributes is not None:
+                return None if is_folder(attributes) else folder
+        return None
 
     async def make_temporary(self, session: SshSession) -> None:
         """Makes this try's temporary folder."""
