@@ -92,10 +92,20 @@ def test_what_is_no_setting_is_listed_by_its_line_only() -> None:
     assert set(found.settings) == {"A_B", "C_D"}
     assert found.problems == [
         "B_C, line 3: its quote is not closed on the line; it was left out",
-        "A_B, line 5: set before in line 1",
+        "A_B, line 1: replaced by line 5",
         "line 2: there is text that sets nothing",
     ]
     assert "s3cr3t" not in repr(parse_env("S3_SECRET_KEY=s3cr3t").settings)
+
+
+def test_of_a_setting_that_is_given_twice_the_first_is_reported(tmp_path: Path) -> None:
+    config, output = imported(tmp_path, "S3_BUCKET=a-b-c\nS3_BUCKET=d-e-f CSV_MD5=0 CSV_MD5=1\n")
+    assert config.destinations[0].location() == "s3://d-e-f/"
+    assert "s3_bucket: d-e-f  # S3_BUCKET, line 2" in (tmp_path / "acme.yaml").read_text()
+    assert left_out(output) == [
+        "S3_BUCKET, line 1: replaced by line 2",
+        "CSV_MD5, line 2: replaced by a later one on the same line",
+    ]
 
 
 # -- schedules

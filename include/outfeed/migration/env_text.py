@@ -81,7 +81,9 @@ def parse_env(text: str) -> EnvText:
             )
             continue
         if name in found.settings:
-            found.problems.append(f"{name}, line {line}: set before in line {found.settings[name].line}")
+            before = found.settings[name]
+            again = f"line {line}" if line > before.line else "a later one on the same line"
+            found.problems.append(f"{before.place}: replaced by {again}")
         found.settings[name] = Setting(name, value.text, line, refers=value.refers)
     found.problems += [f"line {line}: there is text that sets nothing" for line in sorted(strange)]
     return found
