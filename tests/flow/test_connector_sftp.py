@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
@@ -16,6 +17,7 @@ import pytest
 from outfeed.connectors import sftp_file, ssh, ssh_session
 from outfeed.connectors.base import CheckState, Credentials, Delivered
 from outfeed.connectors.sftp import SftpOptions
+from outfeed.connectors.sftp_base import SftpBase
 from outfeed.connectors.transfer import TEMPORARY_FOLDER
 from outfeed.errors import (
     Action,
@@ -271,6 +273,26 @@ def test_a_request_that_is_never_answered_is_given_up_though_the_connection_live
     monkeypatch.setattr(ssh_session, "STALL_TIMEOUT", 1.0)
     with odd_sftp_server("hangs") as server, pytest.raises(TransientError, match="has not answered"):
         _odd_place(server).deliver(outgoing("file", b"data"))
+
+
+def test_a_file_that_is_made_after_its_delivery_was_given_up_is_removed() -> None:
+    # XX-04
+    async def given_up(place: SftpPlace) -> bool:
+        base = SftpBase(place.options.sftp_remote_path, "work.1")
+        server = place.options.server(place.credentials)
+        first, second = await ssh.connect(server), await ssh.connect(server)
+        await base.prepare(first)
+        asked = asyncio.create_task(base.create(second, base.temporary("late")))
+        await asyncio.sleep(0.1)
+        clean = await base.clean_up(first)
+        await asked
+        await asyncio.gather(first.close(), second.close())
+        return clean
+
+    with odd_sftp_server("late") as server:
+        place = _odd_place(server)
+        assert asyncio.run(given_up(place))
+        assert place.names() == set()
 
 
 # -- what the server refuses

@@ -16,8 +16,9 @@ from tests.servers.threads import loop_thread
 
 #: `overwrites`: rename replaces what is there. `loses`: says yes to writes beyond the first 100,000 bytes and
 #: drops them. `quota`: fails on close. `colon`: refuses names with a colon. `flips`: stores the first byte
-#: changed. `hangs`: never answers a rename.
-Fault = Literal["overwrites", "loses", "quota", "colon", "flips", "hangs"]
+#: changed. `hangs`: never answers a rename. `late`: takes its time to make a file of that
+#: name, and more to remove a folder.
+Fault = Literal["overwrites", "loses", "quota", "colon", "flips", "hangs", "late"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +76,16 @@ def _server_class(fault: Fault) -> Any:
     import asyncssh
 
     class OddSftp(asyncssh.SFTPServer):
+        async def open(self, path: bytes, pflags: int, attrs: Any) -> Any:
+            if fault == "late" and path.endswith(b"/late"):
+                await asyncio.sleep(1)
+            return super().open(path, pflags, attrs)
+
+        async def rmdir(self, path: bytes) -> None:
+            if fault == "late":
+                await asyncio.sleep(2)
+            super().rmdir(path)
+
         async def rename(self, oldpath: bytes, newpath: bytes) -> None:
             if fault == "hangs":
                 await asyncio.sleep(3600)

@@ -22,6 +22,9 @@ UNFINISHED = "unfinished-"
 #: Requests that are sent together when a folder is emptied.
 _BATCH = 64
 
+#: Seconds before each look whether our folder is empty, in the end.
+_LOOKS = (0.0, 0.2, 1.0)
+
 #: How often other tries may remove the folder of all tries while this one makes its own.
 _REMOVED_MEANWHILE = 4
 
@@ -167,7 +170,7 @@ class SftpBase(RemoteBase):
         import asyncssh
 
         try:
-            await self._remove_tree(session, self.temporary(), keep=UNFINISHED if keep_unfinished else None)
+            await self._remove_own(session, keep=UNFINISHED if keep_unfinished else None)
             await session.ask(session.client.rmdir(self.path(TEMPORARY_FOLDER)))
         except (asyncssh.SFTPFailure, asyncssh.SFTPDirNotEmpty):
             # Another try's folder is in there.
@@ -176,6 +179,16 @@ class SftpBase(RemoteBase):
             # The connection is gone; the next try removes what is left.
             return False
         return True
+
+    async def _remove_own(self, session: SshSession, *, keep: str | None) -> None:
+        """Removes our folder.
+
+        A file whose delivery was stopped while another connection asked for it may be made after we looked.
+        """
+        for pause in _LOOKS:
+            await asyncio.sleep(pause)
+            if not await self._remove_tree(session, self.temporary(), keep=keep):
+                return
 
     # -- folders and names
 
@@ -249,19 +262,26 @@ class SftpBase(RemoteBase):
             raise session.fault(error, f"list {folder}") from error
         return [entry for entry in entries if entry.filename not in (".", "..")]
 
-    async def _remove_tree(self, session: SshSession, folder: str, *, keep: str | None = None) -> None:
-        """Removes a folder with its files, but for those whose names begin with `keep`."""
+    async def _remove_tree(self, session: SshSession, folder: str, *, keep: str | None = None) -> bool:
+        """Removes a folder with its files, but for those whose names begin with `keep`.
+
+        Returns:
+            Whether other files are in it again: somebody is still writing into it.
+        """
         import asyncssh
 
-        names = [str(entry.filename) for entry in await self._entries(session, folder)]
-        paths = [f"{folder}/{name}" for name in names if keep is None or not name.startswith(keep)]
+        paths = await self._unwanted(session, folder, keep)
         for start in range(0, len(paths), _BATCH):
             await self.remove(session, *paths[start : start + _BATCH])
         try:
             await session.ask(session.client.rmdir(folder))
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied):
-            # Removed by somebody else, or its try is still writing into it.
-            return
+            return bool(await self._unwanted(session, folder, keep))
+        return False
+
+    async def _unwanted(self, session: SshSession, folder: str, keep: str | None) -> list[str]:
+        names = [str(entry.filename) for entry in await self._entries(session, folder)]
+        return [f"{folder}/{name}" for name in names if keep is None or not name.startswith(keep)]
 
     async def discard(self, session: SshSession, handle: asyncssh.SFTPClientFile[bytes], *paths: str) -> None:
         """Closes a file and removes paths, as far as possible."""
