@@ -45,7 +45,7 @@ def odd_sftp_server(fault: Fault) -> Iterator[OddServer]:
         (folder / "root" / "upload").mkdir(parents=True)
         keys = folder / "authorized_keys"
         keys.write_bytes(user_key.export_public_key())
-        kind = _server_class(fault)
+        kind = _late_class() if fault == "late" else _server_class(fault)
         listening = asyncssh.listen(
             "127.0.0.1",
             port,
@@ -76,16 +76,6 @@ def _server_class(fault: Fault) -> Any:
     import asyncssh
 
     class OddSftp(asyncssh.SFTPServer):
-        async def open(self, path: bytes, pflags: int, attrs: Any) -> Any:
-            if fault == "late" and path.endswith(b"/late"):
-                await asyncio.sleep(1)
-            return super().open(path, pflags, attrs)
-
-        async def rmdir(self, path: bytes) -> None:
-            if fault == "late":
-                await asyncio.sleep(2)
-            super().rmdir(path)
-
         async def rename(self, oldpath: bytes, newpath: bytes) -> None:
             if fault == "hangs":
                 await asyncio.sleep(3600)
@@ -110,3 +100,19 @@ def _server_class(fault: Fault) -> Any:
                 raise asyncssh.SFTPFailure("disk quota exceeded")
 
     return OddSftp
+
+
+def _late_class() -> Any:
+    import asyncssh
+
+    class LateSftp(asyncssh.SFTPServer):
+        async def open(self, path: bytes, pflags: int, attrs: Any) -> Any:
+            if path.endswith(b"/late"):
+                await asyncio.sleep(1)
+            return super().open(path, pflags, attrs)
+
+        async def rmdir(self, path: bytes) -> None:
+            await asyncio.sleep(2)
+            super().rmdir(path)
+
+    return LateSftp
