@@ -149,6 +149,11 @@ def test_schedules_are_carried_over_and_empty_is_never(tmp_path: Path) -> None:
         ("ASSETS", "0 10 0 * * ? 2030", "Quartz's form"),
         ("ASSETS", "@daily", "no cron expression of five fields; the default '10 0 * * *' stays in force"),
         ("ASSETS", "61 0 * * *", "no cron expression"),
+        (
+            "ASSETS",
+            "0 0 30 2 *",
+            "never happens: no year has such a day; the default '10 0 * * *' stays in force",
+        ),
         ("VOUCHERS", "nightly", "it never runs"),
         ("ASETS", "1 1 * * *", "there is no such job (did you mean 'assets'?)"),
         ("VVS_POOLS", "1 1 * * *", "there is no such job (did you mean"),
@@ -209,10 +214,55 @@ def test_options_that_are_refused_keep_their_default_and_say_why(tmp_path: Path)
         "DATA_DELTA_TIME_ZONE, line 3",
         "CSV_TEXT_ENCLOSURE, line 5",
     ]
-    assert "greater than or equal to 1" in lines[0]
+    assert lines[0] == "DATA_DELTA_DAYS, line 2: it must be at least 1; the default 1 stays in force"
     assert "yyyy" in lines[2]
     assert "DATA_DELTA_MIDNIGHT_TO_MIDNIGHT=1" in lines[3]
     assert (config.data_delta_days, config.csv_md5, config.csv_field_separator) == (1, True, ",")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("DATA_DELTA_DAYS=x", "DATA_DELTA_DAYS, line 2: it is no whole number; the default 1"),
+        ("DATA_DELTA_DAYS=" + 5000 * "9", "DATA_DELTA_DAYS, line 2: it is too large a number; the default 1"),
+        ("DATA_DELTA_DAYS=367", "DATA_DELTA_DAYS, line 2: it must be at most 366; the default 1"),
+        ("CSV_MD5=yess", "CSV_MD5, line 2: it must be 1 or 0; the default 0 stays in force"),
+        ("CSV_INCLUDE_HEADER=2", "CSV_INCLUDE_HEADER, line 2: it must be 1 or 0; the default 1"),
+        (
+            "CSV_FIELD_SEPARATOR=ab",
+            "CSV_FIELD_SEPARATOR, line 2: it has 2 characters, but only 1 can be used",
+        ),
+        ("FTP_HOST=a.b\nFTP_USERNAME=x\nFTP_PORT=ab", "left out: FTP_PORT, line 4: it is no whole number"),
+        ("FTP_HOST=a.b\nFTP_USERNAME=x\nFTP_PORT=²", "left out: FTP_PORT, line 4: it is no whole number"),
+        (
+            f"FTP_HOST=a.b\nFTP_USERNAME=x\nFTP_PORT={5000 * '9'}",
+            "FTP_PORT, line 4: it is too large a number",
+        ),
+        ("FTP_HOST=a.b\nFTP_USERNAME=x\nFTP_PORT=99999", "FTP_PORT, line 4: it must be at most 65535"),
+        (f"FTP_HOST=a.b\nFTP_USERNAME={300 * 'x'}", "FTP_USERNAME, line 3: it has more than 256 characters"),
+        (
+            f"FTP_HOST=a.b\nFTP_PORT=22\nFTP_USERNAME={300 * 'x'}",
+            "FTP_USERNAME, line 4: it has more than 128",
+        ),
+        (
+            "FTP_HOST=a.b\nFTP_PORT=22",
+            "FTP_HOST, line 2: the whole destination is left out: FTP_USERNAME: it is",
+        ),
+        ("FTP_HOST=a b\nFTP_USERNAME=x:y", "left out: 'a b' is no host name"),
+        ("FTP_HOST=a b\nFTP_USERNAME=x:y", "; FTP_USERNAME, line 3: 'x:y' is no user name"),
+        (
+            "GOOGLE_BUCKET=A",
+            "GOOGLE_BUCKET, line 2: the whole destination is left out: 'A' is no bucket name",
+        ),
+        ("S3_ASSUME_ROLE=writer", "left out: S3_ASSUME_ROLE, line 2: it is no ARN of a role; write it like"),
+    ],
+)
+def test_what_is_refused_is_said_of_its_setting_and_line_in_our_words(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    result = run(tmp_path, f"{BUCKET}{text}\n")
+    assert said in result.output
+    assert not re.search(r"Input should|String should|Value should|Field required|Unable to", result.output)
 
 
 def test_options_that_are_only_valid_together_are_carried_over_together(tmp_path: Path) -> None:
@@ -314,6 +364,17 @@ def test_an_ftp_server(tmp_path: Path) -> None:
         in output
     )
     assert "hushhush" not in output + (tmp_path / "acme.yaml").read_text()
+    (clear,) = [line for line in section(output, "To do before it goes live") if "FTP_HOST" in line]
+    assert clear.startswith("- FTP_HOST, line 1, is plain FTP: the password and all files travel in clear")
+
+
+def test_a_destination_that_is_left_out_leaves_nothing_to_do(tmp_path: Path) -> None:
+    _, output = imported(
+        tmp_path, f"{BUCKET}FTP_HOST=ftp.acme.example\nGOOGLE_BUCKET=A\nGOOGLE_ACCESS_KEY=GOOG1EXAMPLE\n"
+    )
+    (line,) = section(output, "To do before it goes live")
+    assert line.startswith("- check the connection 'platform_db'")
+    assert not re.search("acme_(ftp|google)", output)
 
 
 def test_port_22_is_sftp_whose_key_must_be_pinned(tmp_path: Path) -> None:
@@ -325,6 +386,7 @@ def test_port_22_is_sftp_whose_key_must_be_pinned(tmp_path: Path) -> None:
     assert isinstance(server, SftpOptions)
     assert server.location() == "sftp://outfeed@ftp.acme.example:22/"
     to_do = section(output, "To do before it goes live")
+    assert not any("in clear" in line for line in to_do)
     assert any("ssh-keyscan -p 22 ftp.acme.example" in line and "host_public_key" in line for line in to_do)
     assert any("FTP_PASSWORD is no longer used" in line for line in to_do)
     assert "--conn-password" not in output.partition("acme_sftp")[2].partition("platform_db")[0]
@@ -350,7 +412,10 @@ def test_a_list_of_which_nothing_is_known_never_becomes_everything(tmp_path: Pat
     [
         ("CSV_MD5=1\n", "no destination could be imported"),
         ("S3_BUCKET=Not_A_Bucket\n", "is no bucket name"),
-        ("FTP_HOST=ftp.acme.example\n", "ftp_username"),
+        (
+            "FTP_HOST=ftp.acme.example\n",
+            "FTP_HOST, line 1: the whole destination is left out: FTP_USERNAME: it is",
+        ),
         ("FTP_HOST=ftp://outfeed:hush@hush@ftp.acme.example\nFTP_USERNAME=x\n", "is no host name"),
         (BUCKET + "\n".join(f"CRON_SCHEDULE_{job.upper()}=" for job in JOBS), "no entity has a schedule"),
     ],
@@ -373,7 +438,7 @@ def test_a_file_that_can_not_be_read_ends_with_one(tmp_path: Path) -> None:
     (tmp_path / "latin.env").write_bytes(b"A=1\nS3_KEY_PREFIX=caf\xe9\n")
     latin = CliRunner().invoke(main, ["import-env", str(tmp_path / "latin.env"), "--out", str(tmp_path)])
     assert latin.exit_code == 1
-    assert "latin.env:2:18: this is not UTF-8" in latin.output
+    assert "latin.env:2:18: this is not UTF-8 [operator acts: save the file as UTF-8]\n" in latin.output
 
 
 def test_an_existing_customer_is_left_as_it_is(tmp_path: Path) -> None:
@@ -396,8 +461,33 @@ def test_the_customer_is_named_after_the_file_or_as_asked(
     second = CliRunner().invoke(main, ["import-env", "Acme Telecom.env", "--customer", "other"])
     assert second.output.startswith("wrote dags/customers/other.yaml, a draft\n")
     assert CliRunner().invoke(main, ["validate"]).exit_code == 0
-    bad = CliRunner().invoke(main, ["import-env", "Acme Telecom.env", "--customer", "../x y"])
-    assert bad.exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["Bad Name", "../x y", "../x", "x/y", "x.y", "", "-x", "x" * 64])
+def test_another_name_is_asked_for_if_it_can_be_no_customers(tmp_path: Path, name: str) -> None:
+    # In a folder of its own: nothing may be written beside it either.
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    result = run(folder, BUCKET, "--customer", name)
+    assert result.exit_code == 1
+    assert (
+        f"acme.env: {name!r} can't be a customer's name [operator acts: give another name with"
+        in result.output
+    )
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["acme.env"]
+
+
+@pytest.mark.parametrize("file", ["__.env", "é.env", f"{'x' * 64}.env"])
+def test_a_name_is_asked_for_if_the_files_is_no_customers(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).write_text(BUCKET)
+    result = CliRunner().invoke(main, ["import-env", str(tmp_path / file), "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"{file}: " in result.output
+    assert (
+        "made of the file's name, can't be a customer's name [operator acts: give a name with"
+        in result.output
+    )
+    assert [found.name for found in tmp_path.iterdir()] == [file]
 
 
 def test_unknown_settings_are_listed_without_their_values(tmp_path: Path) -> None:
@@ -517,23 +607,28 @@ def expected_options(values: dict[str, str]) -> dict[str, Any]:
 def test_an_imported_installation_exports_the_same(environment: tuple[dict[str, str], str]) -> None:
     # VI-D04, VI-D14, VI-D19
     values, text = environment
-    expected = expected_jobs(values)
+    there = [
+        family
+        for family, switch in (("S3", "S3_BUCKET"), ("GOOGLE", "GOOGLE_BUCKET"), ("FTP", "FTP_HOST"))
+        if values.get(switch)
+    ]
+    scheduled = expected_jobs(values)
+    exported = {entity for entity, _ in scheduled}
+    useless = [family for family in there if not received(values, family) & exported]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if not expected:
-            assert run(folder, text).exit_code == 1
+        if useless:
+            refused = run(folder, text)
+            assert refused.exit_code == 1
+            assert not scheduled or f"{useless[0]}_DELIVERY, line " in refused.output
             return
         config, output = imported(folder, text)
         content = (folder / "acme.yaml").read_text()
     jobs = {job: cron for cron, found in config.jobs().items() for job in found}
-    assert jobs == expected
+    wanted_by_some = set[str]().union(*(received(values, family) for family in there))
+    assert jobs == {job: cron for job, cron in scheduled.items() if job[0] in wanted_by_some}
     assert {key: getattr(config, key) for key in expected_options(values)} == expected_options(values)
     families = {"s3": "S3", "google": "GOOGLE", "ftp": "FTP"}
-    there = [
-        f
-        for f, switch in (("S3", "S3_BUCKET"), ("GOOGLE", "GOOGLE_BUCKET"), ("FTP", "FTP_HOST"))
-        if values.get(switch)
-    ]
     assert [families[destination.name] for destination in config.destinations] == there
     for destination in config.destinations:
         wanted = received(values, families[destination.name])

@@ -14,7 +14,7 @@ from outfeed.config.problems import InvalidConfigError
 from outfeed.errors import Action, ConfigError
 from outfeed.migration.env_text import parse_env
 from outfeed.migration.imported import Imported
-from outfeed.migration.importer import import_settings, render
+from outfeed.migration.importer import import_settings, origin_of, render
 
 
 @click.command("import-env")
@@ -32,26 +32,70 @@ def import_env(file: Path, customer: str | None, out: Path | None) -> None:
     them. The customer is a draft: nothing is delivered until somebody tests it and sets it live. No secret
     is written or shown.
     """
-    name = customer or re.sub(r"[^a-z0-9_-]+", "-", file.stem.lower()).strip("-_")
-    text = read_text(file)
+    name = _name(file, customer)
+    text = _read(file)
     folder = out if out is not None else project() / "dags" / "customers"
     target = folder / f"{name}.yaml"
-    customer_name(target)
     imported = import_settings(parse_env(text), name, str(file))
     content = render(imported, file.name)
-    try:
-        parse_config(content, str(target))
-    except InvalidConfigError as error:
-        raise ConfigError(
-            "\n".join(["the settings make no valid customer", *(one.text for one in error.problems)]),
-            where=str(file),
-            action=Action.OPERATOR,
-            remedy="correct the settings",
-        ) from None
+    _check(content, file)
     _write(target, content)
     click.echo(f"wrote {shown(target)}, a draft")
     for line in report(imported):
         click.echo(line)
+
+
+def _name(file: Path, asked: str | None) -> str:
+    """The customer's name as asked for, or what is left of the file's name."""
+    made = re.sub(r"[^a-z0-9_-]+", "-", file.stem.lower()).strip("-_")
+    name = made if asked is None else asked
+    try:
+        usable = customer_name(Path(f"{name}.yaml")) == name
+    except ConfigError:
+        usable = False
+    if usable:
+        return name
+    whose, which = (f"{made!r}, made of the file's name,", "a") if asked is None else (repr(asked), "another")
+    raise ConfigError(
+        f"{whose} can't be a customer's name",
+        where=str(file),
+        action=Action.OPERATOR,
+        remedy=f"give {which} name with --customer: lower-case letters, digits, '-' and '_', at most 63, "
+        "first a letter or digit",
+    )
+
+
+def _read(file: Path) -> str:
+    try:
+        return read_text(file)
+    except InvalidConfigError as error:
+        problem = error.problems[0]
+        raise ConfigError(
+            problem.message,
+            where=f"{file}:{problem.line}:{problem.column}",
+            action=Action.OPERATOR,
+            remedy=problem.hint,
+        ) from None
+
+
+def _check(content: str, file: Path) -> None:
+    """Refuses what would be no valid customer, by the settings that the wrong lines come from."""
+    try:
+        parse_config(content, str(file))
+    except InvalidConfigError as error:
+        lines = content.splitlines()
+        problems = [(origin_of(lines[one.line - 1]), one.text) for one in error.problems]
+        raise ConfigError(
+            "\n".join(
+                [
+                    "the settings make no valid customer",
+                    *(f"{origin}: {text}" if origin else text for origin, text in problems),
+                ]
+            ),
+            where=str(file),
+            action=Action.OPERATOR,
+            remedy="correct the settings",
+        ) from None
 
 
 def _write(target: Path, content: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from outfeed.connectors import DestinationModel
 from outfeed.migration.env_text import Setting
 from outfeed.migration.imported import Imported, NewConnection, Option
-from outfeed.migration.names import entities, what_is_wrong, without_login
+from outfeed.migration.names import entities, sentence, without_login
 
 _MODEL: TypeAdapter[Any] = TypeAdapter(DestinationModel)
 
@@ -57,8 +58,8 @@ def _s3(there: dict[str, Setting], customer: str, imported: Imported) -> None:
     if key or secret:
         connections = [_with_key(f"{customer}_s3", "aws", key, "S3_SECRET_KEY")]
         options.append(Option("connection", f"{customer}_s3", _origin(key, secret)))
+    if _add(options, there, "S3", connections, imported) and connections:
         _half(key, secret, ("S3_ACCESS_KEY", "S3_SECRET_KEY"), imported)
-    _add(options, there, "S3", connections, imported)
 
 
 def _google(there: dict[str, Setting], customer: str, imported: Imported) -> None:
@@ -69,9 +70,9 @@ def _google(there: dict[str, Setting], customer: str, imported: Imported) -> Non
         *_copied(there, "GOOGLE_BUCKET"),
         Option("connection", f"{customer}_google", _origin(key, secret)),
     ]
-    _half(key, secret, ("GOOGLE_ACCESS_KEY", "GOOGLE_SECRET_KEY"), imported)
     connection = _with_key(f"{customer}_google", "generic", key, "GOOGLE_SECRET_KEY")
-    _add(options, there, "GOOGLE", [connection], imported)
+    if _add(options, there, "GOOGLE", [connection], imported):
+        _half(key, secret, ("GOOGLE_ACCESS_KEY", "GOOGLE_SECRET_KEY"), imported)
 
 
 def _ftp(there: dict[str, Setting], customer: str, imported: Imported) -> None:
@@ -86,7 +87,7 @@ def _ftp(there: dict[str, Setting], customer: str, imported: Imported) -> None:
         "password: from FTP_PASSWORD",
         login=_value(there, "FTP_USERNAME"),
         host=_value(there, "FTP_HOST"),
-        port=int(port.value) if port is not None and port.value.isdigit() else 21,
+        port=_number(port.value) if port is not None else 21,
     )
     options = [
         Option("name", "ftp"),
@@ -94,9 +95,13 @@ def _ftp(there: dict[str, Setting], customer: str, imported: Imported) -> None:
         *_copied(there, "FTP_HOST", "FTP_PORT", "FTP_USERNAME", "FTP_REMOTE_DIRECTORY"),
         Option("connection", f"{customer}_ftp", _origin(there.get("FTP_PASSWORD"))),
     ]
-    if "FTP_PASSWORD" not in there:
-        imported.to_do.append("FTP_PASSWORD is empty: find out how the old installation logged in")
-    _add(options, there, "FTP", [connection], imported)
+    if _add(options, there, "FTP", [connection], imported):
+        if "FTP_PASSWORD" not in there:
+            imported.to_do.append("FTP_PASSWORD is empty: find out how the old installation logged in")
+        imported.to_do.append(
+            f"{there['FTP_HOST'].place}, is plain FTP: the password and all files travel in clear; ask the "
+            "customer whether the server speaks FTPS (then write ftp_protocol: ftps) or SFTP"
+        )
 
 
 def _sftp(there: dict[str, Setting], customer: str, imported: Imported) -> None:
@@ -143,9 +148,13 @@ def _copied(there: dict[str, Setting], *names: str) -> Iterator[Option]:
     """Options that have the name and the value of their setting."""
     for name in names:
         if name in there:
-            value: Any = there[name].value
-            value = int(value) if name == "FTP_PORT" and value.isdigit() else value
-            yield Option(name.lower(), value, there[name].place)
+            value = there[name].value
+            yield Option(name.lower(), _number(value) if name == "FTP_PORT" else value, there[name].place)
+
+
+def _number(value: str) -> int | str:
+    """A port as a number; what can't be one is left to the model."""
+    return int(value) if re.fullmatch(r"[0-9]{1,5}", value.strip()) else value
 
 
 def _value(there: dict[str, Setting], name: str) -> str:
@@ -180,15 +189,17 @@ def _add(
     if delivery is not None:
         names, limited = entities(delivery, imported)
         if limited and not names:
-            imported.leave_out(switch, "nothing that it should receive is known: the whole destination")
+            imported.leave_out(
+                switch, "the whole destination is left out: nothing that it should receive is known"
+            )
             return False
         if limited:
             options.append(Option("delivery", names, delivery.place))
     try:
         valid = _MODEL.validate_python({option.key: option.value for option in options})
     except ValidationError as error:
-        wrong = error.errors(include_url=False)[0]["loc"]
-        imported.leave_out(switch, f"the whole destination: {wrong[-1]}: {what_is_wrong(error)}")
+        wrong = "; ".join(_wrong(error, options, switch))
+        imported.leave_out(switch, f"the whole destination is left out: {wrong}")
         return False
     defaults = type(valid).model_fields
     imported.destinations.append(
@@ -196,6 +207,15 @@ def _add(
     )
     imported.connections += connections
     return True
+
+
+def _wrong(error: ValidationError, options: list[Option], switch: Setting) -> Iterator[str]:
+    """Each problem, behind the setting that it comes from unless that is the switch itself."""
+    origins = {option.key: option.origin for option in options}
+    for detail in error.errors(include_url=False):
+        key = str(detail["loc"][-1])
+        place = f"FTP_{key.removeprefix('ftp_').upper()}" if detail["type"] == "missing" else origins.get(key)
+        yield f"{place}: {sentence(detail)}" if place and place != switch.place else sentence(detail)
 
 
 def _default(fields: Any, key: str) -> Any:

@@ -71,7 +71,8 @@ def _snapshots(setting: Setting, imported: Imported) -> None:
 
 
 def _stays(key: str) -> str:
-    return f"the default {PlatformDataConfig.model_fields[key].default!r} stays in force"
+    default = PlatformDataConfig.model_fields[key].default
+    return f"the default {int(default) if isinstance(default, bool) else default!r} stays in force"
 
 
 def _accepted(

@@ -34,7 +34,7 @@ class NewConnection:
     note: str
     login: str = ""
     host: str = ""
-    port: int | None = None
+    port: int | str | None = None
     holder: str = "password"
 
     def lines(self) -> list[str]:

@@ -82,6 +82,11 @@ def render(imported: Imported, origin: str) -> str:
     return "\n".join([*lines, ""])
 
 
+def origin_of(line: str) -> str:
+    """The setting that a line of the file comes from; empty for lines that come from none."""
+    return line.rpartition("  # ")[2] if "  # " in line else ""
+
+
 def _lines(options: list[Option], indent: str = "") -> list[str]:
     return [
         f"{indent}{option.key}: {_scalar(option.value)}{f'  # {option.origin}' if option.origin else ''}"

@@ -5,11 +5,26 @@ from __future__ import annotations
 import re
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from outfeed.config.catalogue import catalogue
 from outfeed.config.problems import did_you_mean
 from outfeed.migration.env_text import Setting
 from outfeed.migration.imported import Imported
+
+#: Of what a setting can do wrong: all that pydantic would say in words of its own.
+_SENTENCES = {
+    "missing": "it is not set",
+    "bool_parsing": "it must be 1 or 0",
+    "int_parsing": "it is no whole number",
+    "int_parsing_size": "it is too large a number",
+    "greater_than_equal": "it must be at least {ge}",
+    "less_than_equal": "it must be at most {le}",
+    "too_long": "it has {actual_length} characters, but only {max_length} can be used",
+    "string_too_long": "it has more than {max_length} characters",
+    # Only S3_ASSUME_ROLE must match a pattern.
+    "string_pattern_mismatch": "it is no ARN of a role; write it like arn:aws:iam::123456789012:role/writer",
+}
 
 
 def entities(setting: Setting, imported: Imported) -> tuple[list[str], bool]:
@@ -29,10 +44,16 @@ def entities(setting: Setting, imported: Imported) -> tuple[list[str], bool]:
 
 def what_is_wrong(error: ValidationError) -> str:
     """The first problem of a model, in a sentence."""
-    detail = error.errors(include_url=False)[0]
+    return sentence(error.errors(include_url=False)[0])
+
+
+def sentence(detail: ErrorDetails) -> str:
+    """A problem of a model in our words, which belong behind the name of a setting."""
     context = detail.get("ctx", {})
-    message = context.get("message") or context.get("error") or detail["msg"]
-    return without_login(str(message))
+    ours = _SENTENCES.get(detail["type"])
+    if ours is not None:
+        return ours.format(**context)
+    return without_login(str(context.get("message") or context.get("error") or detail["msg"]))
 
 
 def without_login(text: str) -> str:
