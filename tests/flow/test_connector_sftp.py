@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
@@ -209,6 +210,44 @@ def test_a_server_that_accepts_and_says_nothing_ends_in_time(
 def test_a_host_without_address_is_the_customers_to_correct(place: SftpPlace) -> None:
     with pytest.raises(OutfeedError, match=r"resolve|name server"):
         place.deliver(outgoing("file", b"data"), sftp_host="no-such-host.invalid")
+
+
+def test_a_name_that_does_not_exist_is_to_be_told_or_corrected(
+    place: SftpPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    # What the machine's own name server says of such a name depends on where the test runs.
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    checks = {check.step: check for check in place.connector(sftp_host="gone.example").preflight()}
+    assert checks["resolve"].state is CheckState.FAILED
+    assert "there is no host named gone.example" in checks["resolve"].message
+    assert "[customer acts: tell us the server's right name; if only our YAML has it wrong, the engineer" in (
+        checks["resolve"].message
+    )
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"HTTP/1.0 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b"220 ftp.example\r\n", b""]
+)
+def test_what_is_no_ssh_server_is_said_to_be_none(place: SftpPlace, greeting: bytes) -> None:
+    class Greets(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(greeting)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greets) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        checks = {check.step: check for check in place.connector(sftp_port=port).preflight()}
+        with pytest.raises(TransientError, match="is no SSH server, or lets nobody in now"):
+            place.deliver(outgoing("file", b"data"), sftp_port=port)
+        server.shutdown()
+    assert checks["connect"].state is CheckState.PASSED
+    assert checks["host key"].state is CheckState.FAILED
+    assert f"127.0.0.1, port {port}, is no SSH server" in checks["host key"].message
+    assert checks["authenticate"].state is CheckState.SKIPPED
 
 
 def test_fewer_connections_than_wanted_are_enough(place: SftpPlace, proxy: TcpProxy) -> None:

@@ -188,7 +188,8 @@ async def _resolve(server: Server) -> list[Any]:
                 f"could not resolve: there is no host named {server.host}",
                 where=server.location,
                 action=Action.CUSTOMER,
-                remedy="check sftp_host",
+                remedy="tell us the server's right name; if only our YAML has it wrong, "
+                "the engineer corrects sftp_host there",
             ),
         ) from None
 
@@ -218,6 +219,7 @@ async def _log_in(server: Server, sock: socket.socket) -> tuple[asyncssh.SSHClie
         keys = await asyncio.to_thread(server.keys_to_try)
         shown: list[asyncssh.SSHKey] = []
         offered: list[asyncssh.SSHKey] = []
+        made: list[asyncssh.SSHClientConnection] = []
         connection = await asyncssh.connect(
             tunnel=BatchingTunnel(sock),
             config=None,
@@ -226,7 +228,7 @@ async def _log_in(server: Server, sock: socket.socket) -> tuple[asyncssh.SSHClie
                 host=server.host,
                 port=server.port,
                 username=server.username,
-                client_factory=_client(trusted, shown, keys, offered),
+                client_factory=_client(trusted, shown, keys, offered, made),
                 known_hosts=([], [], []),
                 server_host_key_algs=_host_key_algorithms(trusted),
                 # The client itself offers them, so that we know which one was accepted.
@@ -246,6 +248,9 @@ async def _log_in(server: Server, sock: socket.socket) -> tuple[asyncssh.SSHClie
         )
     except (OSError, asyncssh.Error) as error:
         sock.close()
+        named = any(one.get_extra_info("server_version") is not None for one in made)
+        if not named and not isinstance(error, TimeoutError | asyncssh.ProtocolNotSupported):
+            raise StepError("host key", _no_ssh(server)) from error
         raise _log_in_error(server, error, trusted, shown, keys) from error
     except BaseException:
         sock.close()
@@ -282,6 +287,7 @@ def _client(
     shown: list[asyncssh.SSHKey],
     keys: list[asyncssh.SSHKey],
     offered: list[asyncssh.SSHKey],
+    made: list[asyncssh.SSHClientConnection],
 ) -> Callable[[], asyncssh.SSHClient]:
     import asyncssh
 
@@ -290,8 +296,11 @@ def _client(
     class PinningClient(asyncssh.SSHClient):  # type: ignore[misc]
         """Accepts the trusted host keys and, on a first use, any; offers our keys one after the other.
 
-        Notes what the server showed, and what was offered to it.
+        Notes the connection, what the server showed, and what was offered to it.
         """
+
+        def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+            made.append(conn)
 
         def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
             shown.append(key)
@@ -355,6 +364,16 @@ def _log_in_error(
             step, _transient(server, f"the server did not finish the login in {CONNECT_TIMEOUT:.0f} s")
         )
     return StepError(step, _transient(server, f"the connection was lost during the login ({reason(error)})"))
+
+
+def _no_ssh(server: Server) -> TransientError:
+    """An SSH server that has no room for us may end a connection before its first word, too."""
+    return TransientError(
+        f"what answers at {server.host}, port {server.port}, is no SSH server, or lets nobody in now: "
+        "it ended the connection without naming a version of SSH",
+        where=server.location,
+        remedy="retried; if it persists, compare sftp_host and sftp_port with what the customer has named",
+    )
 
 
 def _changed_key(server: Server, trusted: list[asyncssh.SSHKey], shown: asyncssh.SSHKey) -> TerminalError:
