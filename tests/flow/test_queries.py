@@ -68,15 +68,16 @@ def order(number: int, created: str, updated: str, **items: list[Any]) -> Any:
 
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Two days and a revision: order 1 changed on the second day, order 3 was corrected by the revision."""
+    """Two days and ten revisions: order 1 changed on the second day, the last one corrected order 3."""
     old = order(1, "2026-03-27", "2026-03-27", open=[photo(1, 0, True)])
-    new = order(1, "2026-03-27", "2026-03-28", open=[photo(1, 0, True, True), photo(2, 6, False)])
+    new = order(1, "2026-03-27", "2026-03-28", open=[photo(1, 0, True, None), photo(2, 6, False)])
     second = order(2, "2026-03-28", "2026-03-28", open=[photo(3, 1, False, True, corrected=1)], close=[])
-    refused = [photo(4, 0, refused=True), photo(5, 9, True)]
+    refused = [photo(4, 0, refused=True), photo(5, 9, True) | {"file_extension": None}]
     files = {
         "2026-03-27_00:00:00_2026-03-28_00:00:00.json": [old],
         "2026-03-28_00:00:00_2026-03-29_00:00:00.json": [new, order(3, "2026-03-28", "2026-03-28", close=[])],
-        "2026-03-28_00:00:00_2026-03-29_00:00:00__r2.json": [
+        "2026-03-28_00:00:00_2026-03-29_00:00:00__r9.json": [order(3, "2026-03-28", "2026-03-28", close=[])],
+        "2026-03-28_00:00:00_2026-03-29_00:00:00__r10.json": [
             new,
             second,
             order(3, "2026-03-28", "2026-03-28", close=refused),
@@ -104,9 +105,9 @@ def test_every_query_of_the_page_is_tested() -> None:
 ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     "work_orders_by_day": [(dt.date(2026, 3, 27), 1), (dt.date(2026, 3, 28), 2)],
     "corrections_by_task": [("task_0", 4, 1, 25.0), ("task_1", 2, 0, 0.0)],
-    "first_time_right": [("close", 1, 0), ("open", 2, 1)],
+    "first_time_right": [("close", 1, 0, 0), ("open", 2, 2, 1)],
     "photos_and_minutes": [("close", 2, 9.0, 1), ("open", 2, 6.0, 0), ("open", 1, 0.0, 0)],
-    "image_paths": [(f"{SITE}/inputs/{uuid(number)}.png",) for number in (1, 2, 3, 4, 5)],
+    "image_paths": [(f"{SITE}/inputs/{uuid(number)}.png",) for number in (1, 2, 3, 4)],
 }
 
 
