@@ -11,10 +11,13 @@ import datetime as dt
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from outfeed.errors import ConfigError
+from outfeed.errors import Action, ConfigError
 
 #: Cron for each named interval of document 000: boundaries at local midnight (DX-014).
 INTERVAL_CRONS = {"daily": "0 0 * * *", "weekly": "0 0 * * 1", "monthly": "0 0 1 * *"}
+
+#: Years in which windows may lie: others are slips of the pen, and calendars end soon after the year 9999.
+FIRST_YEAR, LAST_YEAR = 1900, 2999
 
 #: No zone has changed its clock by more than this; a wall-clock search starts that much early.
 _MAX_CLOCK_CHANGE = dt.timedelta(hours=3)
@@ -76,8 +79,27 @@ def parse_instant(text: str) -> dt.datetime:
 
 
 def local_midnight(day: dt.date, time_zone: str) -> dt.datetime:
-    """The UTC instant at which `day` begins in `time_zone`."""
+    """The UTC instant at which `day` begins in `time_zone`.
+
+    Raises:
+        ConfigError: for a day that no calendar of ours reaches.
+    """
+    _require_known_year(day)
     return dt.datetime.combine(day, dt.time(), ZoneInfo(time_zone)).astimezone(dt.UTC)
+
+
+def is_known_year(day: dt.date) -> bool:
+    """Whether windows may lie in the year of a day or instant."""
+    return FIRST_YEAR <= day.year <= LAST_YEAR
+
+
+def _require_known_year(day: dt.date) -> None:
+    if not is_known_year(day):
+        raise ConfigError(
+            f"{day.isoformat()} lies outside the years {FIRST_YEAR} to {LAST_YEAR}",
+            action=Action.OPERATOR,
+            remedy="correct the date",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +145,7 @@ class WindowRule:
         """Walks wall-clock ticks; those around a change of the clock are compared as instants."""
         from croniter import croniter
 
+        _require_known_year(instant)
         zone = ZoneInfo(self.time_zone)
         utc = instant.astimezone(dt.UTC)
         wall = utc.astimezone(zone).replace(tzinfo=None)

@@ -73,10 +73,6 @@ def _customer_dags(path: Path, shown: str) -> list[DAG]:
     from outfeed.config.load import load_config
     from outfeed_airflow.dag_factory import build_dags
 
-    if path.suffix != ".yaml":
-        raise ConfigError(
-            "a customer's file must end in .yaml", where=shown, remedy=f"rename it to {path.stem}.yaml"
-        )
     return build_dags(path.stem, load_config(path), shown)
 
 

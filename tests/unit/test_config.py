@@ -60,6 +60,7 @@ def document(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in (base | changes).items() if value is not None}
 
 
+START = dt.date(2026, 3, 1)
 #: What a message lists.
 KNOWN = ", ".join(sorted(CONNECTORS))
 
@@ -148,6 +149,29 @@ def test_intervals() -> None:
     assert refused(cron="0 0 * * *") == ["give only one of interval and cron"]
     for cron in ("0 0 * *", "0 0 * * * *", "61 0 * * *", "@daily"):
         assert refused(interval=None, cron=cron) == [f"cron: {cron!r} is no cron expression of five fields"]
+
+
+def test_a_cron_that_never_happens_is_refused() -> None:
+    for cron in ("0 0 30 2 *", "0 0 31 2,4 *", "0 0 29 2 1#1"):
+        assert refused(interval=None, cron=cron) == [f"cron: {cron!r} never happens: no year has such a day"]
+    for cron in ("0 0 29 2 *", "0 0 31 2 1", "0 0 L 2 *", "0 0 31 * *"):
+        assert parse(interval=None, cron=cron).cron == cron
+
+
+def test_a_cron_that_is_drawn_by_lot_is_refused() -> None:
+    # XX-02
+    for cron in ("R 0 * * *", "0 R(0-5) * * *", "0 0 * * r"):
+        (problem,) = refused(interval=None, cron=cron)
+        assert "the same bounds in each try" in problem or "no cron expression" in problem
+    assert parse(interval=None, cron="0 0 * MAR,APR FRI").cron == "0 0 * MAR,APR FRI"
+
+
+def test_days_lie_in_years_that_calendars_have() -> None:
+    for day in (dt.date(1, 1, 1), dt.date(1899, 12, 31), dt.date(3000, 1, 1), dt.date.max):
+        message = f"{day.isoformat()} lies outside the years 1900 to 2999"
+        assert refused(start_date=day, time_zone="Europe/Paris") == [f"start_date: {message}"]
+        assert f"end_date: {message}" in refused(interval="once", start_date=START, end_date=day)
+    assert parse(start_date=dt.date(2999, 12, 31)).first_instant is not None
 
 
 def test_a_one_time_export_has_one_window() -> None:
@@ -379,6 +403,18 @@ def test_two_destinations_have_two_names() -> None:
     assert refused(destinations=[]) != []
 
 
+def test_two_destinations_are_two_places() -> None:
+    same = "destinations 'archive' and 'again' are the same place, local:acme/production: "
+    (problem,) = refused(destinations=[LOCAL, LOCAL | {"name": "again"}])
+    assert problem.startswith(same)
+    (problem,) = refused(destinations=[SFTP, SFTP | {"name": "again", "connection": "other"}])
+    assert "are the same place, sftp://outfeed@sftp.acme.example:22/outfeed/production" in problem
+    assert len(parse(destinations=[LOCAL, LOCAL | {"name": "again", "path": "acme/x"}]).destinations) == 2
+    # A mailbox is told by the destination's name.
+    mails = [MAIL | {"name": name, "emails": [f"{name}@acme.example"]} for name in ("mail", "again")]
+    assert len(parse(destinations=mails).destinations) == 2
+
+
 def test_file_names_without_colons_can_be_chosen() -> None:
     # DX-065 D12
     assert destination(LOCAL).filename_style is FilenameStyle.DEEPOMATIC
@@ -398,6 +434,8 @@ def test_time_zones_and_delays() -> None:
         assert refused(time_zone=bad)[0].startswith(f"time_zone: {bad!r} is no IANA time zone")
     assert refused(time_zone="europe/paris") != []
     assert refused(release_delay="-1h") != []
+    for far in ("366d", "999999999d", "9" * 5000 + "d", "²d", "P9999999D"):
+        assert len(refused(release_delay=far)) == 1
     for text, seconds in (("90s", 90), ("10m", 600), ("1d", 86_400), ("PT5M", 300)):
         assert parse(release_delay=text).release_delay == dt.timedelta(seconds=seconds)
 
@@ -585,6 +623,20 @@ def test_a_broken_file_says_where_it_is(tmp_path: Path) -> None:
         load_config(tmp_path / "absent.yaml")
     path.write_text("\ufeff" + yaml.safe_dump(document()))
     assert load_config(path) == parse()
+
+
+def test_the_other_ending_and_a_folder_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "good.yml").write_text(yaml.safe_dump(document()))
+    with pytest.raises(ConfigError, match=r"must end in .yaml .*: rename it to good.yaml]"):
+        load_config(tmp_path / "good.yml")
+    (tmp_path / "good.yaml").write_text(yaml.safe_dump(document()))
+    with pytest.raises(ConfigError, match=r"good.yaml exists already: remove one of the two"):
+        load_config(tmp_path / "good.yml")
+    assert load_config(tmp_path / "good.yaml") == parse()
+    (tmp_path / "folder.yaml").mkdir()
+    for folder in (tmp_path / "folder.yaml", tmp_path, Path()):
+        with pytest.raises(ConfigError, match="this is a folder, not a customer's file"):
+            load_config(folder)
 
 
 @pytest.mark.parametrize("name", ["Acme", "acme corp", "-acme", "acme.prod", "a" * 64, "ümlaut"])

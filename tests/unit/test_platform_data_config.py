@@ -17,6 +17,7 @@ from outfeed.config.load import parse_document
 from outfeed.config.platform_data import PlatformDataConfig
 from outfeed.config.problems import InvalidConfigError
 from outfeed.config.schedule import schedule_name
+from outfeed.errors import ConfigError
 from outfeed.plan import Reason
 from outfeed.planning import RunRequest, make_plan
 from outfeed.windows import Window
@@ -271,6 +272,79 @@ def test_mistakes_in_lists_are_named_where_they_stand() -> None:
     assert refused("entities: assets\nschedules:\n" + all_off) == [
         "6:11: no entity has a schedule: nothing would ever be exported"
     ]
+
+
+def test_a_schedule_that_never_happens_is_named_at_its_line() -> None:
+    # VI-026
+    assert refused('schedules: {assets: "0 0 30 2 *"}\n') == [
+        "6:21: '0 0 30 2 *' never happens: no year has such a day"
+    ]
+
+
+def test_an_empty_list_of_entities_is_no_wish_for_all_of_them() -> None:
+    # VI-017
+    assert refused("entities: []\n") == [
+        "6:1: entities: the list is empty: name entities in it, or write `all` for every one"
+    ]
+    every = parse()
+    assert parse("entities: all\n").jobs() == every.jobs()
+    assert PlatformDataConfig.model_validate(every.model_dump(mode="json")) == every
+
+
+def to(delivery: str, more: str = "") -> str:
+    return TEXT.replace("path: acme/production", f"path: acme/production, delivery: {delivery}") + more
+
+
+def test_a_destination_that_never_receives_anything_is_refused() -> None:
+    # VI-D07
+    never = "would never receive anything: nothing of users is exported"
+    for more in ("entities: [assets]\n", 'schedules: {users: ""}\n'):
+        with pytest.raises(InvalidConfigError) as caught:
+            parse_document(Document(to("[users]", more)), "acme.yaml")
+        assert [str(one) for one in caught.value.problems] == [f"5:53: destination 'box' {never}"]
+
+
+def test_what_nobody_receives_is_not_exported_and_warned_of_if_it_was_asked_for() -> None:
+    # VI-D07
+    document = Document(to("[assets]", 'entities: [assets, tags]\nschedules: {tags: "5 5 * * *"}\n'))
+    config = parse_document(document, "acme.yaml")
+    assert [config.subjects(schedule) for schedule in config.all_schedules()] == [("assets",)]
+    (found,) = [str(problem) for problem in advice("acme", config, document)]
+    assert found == "6:1: no destination receives tags: it is not exported"
+    unasked = Document(to("[assets]"))
+    config = parse_document(unasked, "acme.yaml")
+    assert [config.subjects(schedule) for schedule in config.all_schedules()] == [("assets",)]
+    assert list(advice("acme", config, unasked)) == []
+
+
+def test_a_run_for_destinations_that_receive_nothing_of_it_says_so() -> None:
+    second = TEXT + "  - {name: other, type: local, path: acme/production/2, delivery: [assets]}\n"
+    config = parse_document(Document(second + "entities: [assets, tags]\n"), "acme.yaml")
+    schedule = next(one for one in config.all_schedules() if "tags" in config.subjects(one))
+    window = config.window(Window(at("2026-03-29T00:10:00Z"), at("2026-03-30T00:10:00Z")))
+    request = RunRequest(
+        "acme", schedule, window, "r", Reason.MANUAL, window.end, subjects=["tags"], destinations=["other"]
+    )
+    with pytest.raises(ConfigError, match="nothing can be delivered: other receives nothing of tags"):
+        make_plan(config, request)
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ('csv_field_separator: "\\n"', "7:22: the separator can't be '\\n'"),
+        ("csv_field_separator: é", "7:22: the separator is 'é'"),
+        ("csv_field_separator: '\"'", "7:22: field separator and enclosure are both"),
+        ("csv_text_enclosure: ','", "7:21: field separator and enclosure are both"),
+        ("csv_escape_char: ','", "7:18: field separator and escape character are both"),
+        ("csv_text_row_separator: ','", "7:25: line breaks can't become ','"),
+        ('csv_text_row_separator: "\\n"', "7:25: the replacement of line breaks must be one character"),
+    ],
+)
+def test_a_dialect_that_no_reader_understands_is_refused_at_its_option(line: str, place: str) -> None:
+    # VI-C03 VI-C04 VI-C05 VI-C06
+    (problem,) = refused(f"csv_md5: 1\n{line}\n")
+    assert problem.startswith(place)
 
 
 def test_a_config_survives_the_plan(tmp_path: Any) -> None:

@@ -315,6 +315,20 @@ def test_a_text_that_is_no_instant(text: str) -> None:
         parse_instant(text)
 
 
+@pytest.mark.parametrize("day", [dt.date(1, 1, 1), dt.date(1899, 12, 31), dt.date(3000, 1, 1), dt.date.max])
+def test_a_year_that_no_calendar_reaches_is_refused(day: dt.date) -> None:
+    said = f"{day.isoformat()}.* lies outside the years 1900 to 2999"
+    with pytest.raises(ConfigError, match=said):
+        local_midnight(day, "Europe/Paris")
+    instant = dt.datetime.combine(day, dt.time(), dt.UTC)
+    for find in (
+        WindowRule("0 0 * * *", "Europe/Paris").is_boundary,
+        WindowRule("0 0 * * *", "UTC").last_complete,
+    ):
+        with pytest.raises(ConfigError, match=said):
+            find(instant)
+
+
 def test_local_midnight() -> None:
     assert local_midnight(dt.date(2026, 7, 1), "Europe/Paris") == parse_instant("2026-06-30T22:00:00Z")
     assert local_midnight(dt.date(2026, 1, 1), "America/New_York") == parse_instant("2026-01-01T05:00:00Z")

@@ -41,13 +41,14 @@ def customer_file(customer: str) -> Path:
     Raises:
         ConfigError: naming the known ones, if there is none.
     """
-    files = {path.stem: path for path in customer_files()}
+    # One whose ending is wrong counts only as long as there is no right one.
+    files = {path.stem: path for path in sorted(customer_files(), key=lambda path: path.suffix == ".yaml")}
     if customer not in files:
         raise ConfigError(
             f"there is no customer {customer!r}",
             where=str(shown(project() / "dags" / "customers")),
             action=Action.OPERATOR,
-            remedy=f"known: {', '.join(files) or 'none'}",
+            remedy=f"known: {', '.join(sorted(files)) or 'none'}",
         )
     return files[customer]
 

@@ -16,6 +16,22 @@ DEFAULT_DATE_FORMAT = "yyyy-MM-dd'T'HH:mm:ssZ"
 _STRAIGHT = str.maketrans({"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'"})
 
 
+#: Words of what the dialect says, and the option that each belongs to.
+_OPTIONS = {
+    "separator": "csv_field_separator",
+    "escape": "csv_escape_char",
+    "line breaks": "csv_text_row_separator",
+    "enclosure": "csv_text_enclosure",
+    "line ends": "csv_line_end",
+    "texts that begin": "csv_formula_guard",
+}
+
+
+def options_in(message: str) -> list[str]:
+    """The options that a message of the dialect is about."""
+    return [option for word, option in _OPTIONS.items() if word in message]
+
+
 def _straight(value: Any) -> Any:
     """Straight quotes where a text processor put typographic ones."""
     return value.translate(_STRAIGHT) if isinstance(value, str) else value
@@ -74,7 +90,8 @@ class CsvOptions(Model):
         try:
             self.dialect()
         except ValueError as error:
-            raise problem(str(error)) from None
+            written = [option for option in options_in(str(error)) if option in self.model_fields_set]
+            raise problem(str(error), *written[:1]) from None
         return self
 
     def dialect(self) -> CsvDialect:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from outfeed.config.document import Document
 from outfeed.config.explain import explain, unknown_type
 from outfeed.config.kinds import KINDS, config_model
-from outfeed.config.models import CustomerConfig
+from outfeed.config.models import WRITTEN, CustomerConfig
 from outfeed.config.problems import InvalidConfigError, Problem, did_you_mean
 from outfeed.errors import Action, ConfigError
 
@@ -26,11 +26,22 @@ def customer_name(path: Path) -> str:
 
     Raises:
         ConfigError: for a name that can't be part of paths, connections and accounts, or another ending
-            than `.yaml`.
+            than `.yaml`; and for a folder.
     """
-    if path.suffix != ".yaml":
+    if path.is_dir():
         raise ConfigError(
-            "a customer's file must end in .yaml", where=str(path), remedy=f"rename it to {path.stem}.yaml"
+            "this is a folder, not a customer's file",
+            where=str(path),
+            remedy="a customer is one file, like dags/customers/acme.yaml",
+        )
+    if path.suffix != ".yaml":
+        right = path.with_suffix(".yaml")
+        raise ConfigError(
+            "a customer's file must end in .yaml",
+            where=str(path),
+            remedy=f"{right.name} exists already: remove one of the two"
+            if right.exists()
+            else f"rename it to {right.name}",
         )
     if not _CUSTOMER.fullmatch(path.stem):
         raise ConfigError(
@@ -98,7 +109,7 @@ def parse_document(document: Document, where: str) -> CustomerConfig:
         problems.extend(_unknown_kind(document))
         raise InvalidConfigError(where, problems)
     try:
-        config = model.model_validate(document.data)
+        config = model.model_validate(document.data, context=WRITTEN)
     except ValidationError as error:
         problems.extend(explain(error, model, document))
     if problems:

@@ -7,6 +7,7 @@ holds a secret: a connection id refers to one.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -19,10 +20,15 @@ from outfeed.config.schedule import Schedule
 from outfeed.connectors import DestinationModel
 from outfeed.connectors.addresses import MailAddress
 from outfeed.connectors.base import ConnectionId, DestinationOptions
-from outfeed.windows import Window, local_midnight
+from outfeed.windows import FIRST_YEAR, LAST_YEAR, Window, is_known_year, local_midnight
 
 #: A one-time export or an initialisation may not span more (DX-020, D34).
 MAX_SPAN_DAYS = 400
+#: A run may not be put off for longer.
+_MAX_DELAY_DAYS = 365
+
+#: Context of a validation whose input a person has written: a plan repeats every default as well.
+WRITTEN = "written"
 
 
 def problem(message: str, *at: str | int) -> PydanticCustomError:
@@ -33,7 +39,7 @@ def problem(message: str, *at: str | int) -> PydanticCustomError:
 def _duration(value: object) -> object:
     """Reads `90s`, `10m`, `2h`, `1d`; leaves everything else to pydantic (ISO 8601)."""
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    if isinstance(value, str) and value[:-1].isdigit() and value[-1] in units:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}[smhd]", value):
         return dt.timedelta(**{units[value[-1]]: int(value[:-1])})
     return value
 
@@ -55,17 +61,37 @@ def five_fields(cron: str) -> str:
     """A cron expression of five fields, as it is (VI-028).
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is none, never happens, or happens at other times for each who asks.
     """
-    from croniter import croniter
+    from croniter import CroniterBadDateError, croniter
 
-    if len(cron.split()) != 5 or not croniter.is_valid(cron):
+    fields = cron.split()
+    if len(fields) != 5 or not croniter.is_valid(cron):
         raise ValueError(f"{cron!r} is no cron expression of five fields")
+    if re.search(r"(^|[\s,])r", cron, re.IGNORECASE):
+        raise ValueError(f"{cron!r} is drawn by lot, but a window has the same bounds in each try")
+    try:
+        # Only days of a month can be wanted that no month has; the search takes longer than all the rest.
+        if fields[2] != "*":
+            croniter(cron, dt.datetime(2000, 1, 1, tzinfo=dt.UTC)).get_next()
+    except CroniterBadDateError:
+        raise ValueError(f"{cron!r} never happens: no year has such a day") from None
     return cron
 
 
+def _known_year(value: dt.date) -> dt.date:
+    if not is_known_year(value):
+        raise ValueError(f"{value.isoformat()} lies outside the years {FIRST_YEAR} to {LAST_YEAR}")
+    return value
+
+
+#: A day that windows can begin or end on.
+Day = Annotated[dt.date, AfterValidator(_known_year)]
+
 Duration = Annotated[
-    dt.timedelta, BeforeValidator(_duration, json_schema_input_type=str), Field(ge=dt.timedelta(0))
+    dt.timedelta,
+    BeforeValidator(_duration, json_schema_input_type=str),
+    Field(ge=dt.timedelta(0), le=dt.timedelta(days=_MAX_DELAY_DAYS)),
 ]
 
 
@@ -125,7 +151,7 @@ class CustomerConfig(Model):
     )
     description: str = Field(default="", description="Shown in the Airflow UI.")
     time_zone: ZoneName = Field(default="UTC", description="IANA zone in which the customer's days begin.")
-    start_date: dt.date | None = Field(
+    start_date: Day | None = Field(
         default=None,
         description="First local day that is exported. Without it, a live customer starts with the last "
         "complete window.",
@@ -151,6 +177,21 @@ class CustomerConfig(Model):
                 text = f"two destinations have the name {destination.name!r}"
                 raise problem(text, "destinations", index, "name")
             names.add(destination.name)
+        return self
+
+    @model_validator(mode="after")
+    def _distinct_places(self) -> Self:
+        """The second delivery to a place would be a revision of the first, in every run."""
+        places: dict[str, str] = {}
+        for index, destination in enumerate(self.destinations):
+            place = destination.location()
+            if place in places:
+                raise problem(
+                    f"destinations {places[place]!r} and {destination.name!r} are the same place, {place}: "
+                    "remove one of them, or give each a folder of its own",
+                    *("destinations", index, "name"),
+                )
+            places[place] = destination.name
         return self
 
     @property

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from outfeed.config.catalogue import Entity, catalogue
-from outfeed.config.csv_options import CsvOptions, Switch
+from outfeed.config.csv_options import CsvOptions, Switch, options_in
 from outfeed.config.file_names import FileName
-from outfeed.config.models import CustomerConfig, Duration, ZoneName, five_fields, problem
+from outfeed.config.models import WRITTEN, CustomerConfig, Duration, ZoneName, five_fields, problem
 from outfeed.config.problems import did_you_mean
 from outfeed.config.schedule import Schedule, schedule_name
 from outfeed.connectors.base import NameList
@@ -67,6 +67,13 @@ class PlatformDataConfig(CsvOptions, CustomerConfig):
     delta_file_name: str = Field(
         default="{entity}_delta/{entity}_delta_{date:yyyy_MM_dd}", description="Of deltas, without extension."
     )
+
+    @field_validator("entities", mode="before")
+    @classmethod
+    def _any_entity(cls, value: Any, info: ValidationInfo) -> Any:
+        if value == [] and info.context == WRITTEN:
+            raise ValueError("the list is empty: name entities in it, or write `all` for every one")
+        return value
 
     @field_validator("entities", "csv_snapshot")
     @classmethod
@@ -132,6 +139,7 @@ class PlatformDataConfig(CsvOptions, CustomerConfig):
                     )
 
     def _check_deliveries(self) -> None:
+        exported = self._scheduled_entities()
         for index, destination in enumerate(self.destinations):
             for position, name in enumerate(destination.delivery):
                 if name not in catalogue():
@@ -139,19 +147,39 @@ class PlatformDataConfig(CsvOptions, CustomerConfig):
                     raise problem(text, "destinations", index, "delivery", position)
             if destination.export_images:
                 raise problem("platform data has no images", "destinations", index, "export_images")
+            if exported and not any(map(destination.receives, exported)):
+                raise problem(
+                    f"destination {destination.name!r} would never receive anything: "
+                    f"nothing of {', '.join(destination.delivery)} is exported",
+                    *("destinations", index, "delivery"),
+                )
 
     def jobs(self) -> dict[str, list[tuple[str, str]]]:
         """What runs at each cron expression: pairs of entity and mode, in the catalogue's order."""
         found: dict[str, list[tuple[str, str]]] = {}
-        for name, entity in catalogue().items():
-            if self.entities and name not in self.entities:
+        for name in self._scheduled_entities():
+            if not any(destination.receives(name) for destination in self.destinations):
                 continue
-            for job, (default, modes) in entity.jobs(name).items():
-                cron = " ".join(self.schedules.get(job, default).split())
-                if cron:
-                    wanted = self._wanted(name, entity, modes)
-                    found.setdefault(cron, []).extend((name, mode) for mode in wanted)
+            entity = catalogue()[name]
+            for cron, modes in self._ticks(name, entity):
+                wanted = self._wanted(name, entity, modes)
+                found.setdefault(cron, []).extend((name, mode) for mode in wanted)
         return found
+
+    def _scheduled_entities(self) -> list[str]:
+        """The entities that run at some time, whoever receives them."""
+        return [
+            name
+            for name, entity in catalogue().items()
+            if (not self.entities or name in self.entities) and any(self._ticks(name, entity))
+        ]
+
+    def _ticks(self, name: str, entity: Entity) -> Iterator[tuple[str, Sequence[str]]]:
+        """Cron expressions of an entity, with what is made at each."""
+        for job, (default, modes) in entity.jobs(name).items():
+            cron = " ".join(self.schedules.get(job, default).split())
+            if cron:
+                yield cron, modes
 
     def _wanted(self, name: str, entity: Entity, modes: Sequence[str]) -> Iterator[str]:
         """`csv_snapshot` is asked only of jobs that have both kinds (VI-C12)."""
@@ -196,7 +224,10 @@ class PlatformDataConfig(CsvOptions, CustomerConfig):
         """Where CSV leaves RFC 4180 or dates lack their zone; deltas that leave days out (VI-C15)."""
         if self.format == "csv":
             for message in self.dialect().warnings():
-                yield _option(message), message, ""
+                yield next(iter(options_in(message)), "csv_date_format"), message, ""
+        for name in self.entities:
+            if not any(destination.receives(name) for destination in self.destinations):
+                yield "entities", f"no destination receives {name}: it is not exported", ""
         for schedule in self.all_schedules():
             rule = schedule.rule
             if rule is None:
@@ -215,18 +246,6 @@ class PlatformDataConfig(CsvOptions, CustomerConfig):
         """See the base class."""
         jobs = [job for jobs in self.jobs().values() for job in jobs]
         return f"{len({name for name, _ in jobs})} entities, {len(jobs)} files a round, as {self.format}"
-
-
-def _option(message: str) -> str:
-    """The option that a warning about the dialect belongs to."""
-    words = {
-        "separator": "csv_field_separator",
-        "escape": "csv_escape_char",
-        "enclosure": "csv_text_enclosure",
-        "line ends": "csv_line_end",
-        "texts that begin": "csv_formula_guard",
-    }
-    return next((option for word, option in words.items() if word in message), "csv_date_format")
 
 
 def unknown_entity(name: str, known: Sequence[str]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, field_validator, model_validator
 
-from outfeed.config.models import MAX_SPAN_DAYS, CustomerConfig, five_fields, problem
+from outfeed.config.models import MAX_SPAN_DAYS, CustomerConfig, Day, five_fields, problem
 from outfeed.config.schedule import Schedule
 from outfeed.windows import INTERVAL_CRONS, Window, WindowRule, local_midnight
 
@@ -30,7 +29,7 @@ class WorkOrdersConfig(CustomerConfig):
     cron: str | None = Field(
         default=None, description="Window boundaries as five cron fields, instead of interval."
     )
-    end_date: dt.date | None = Field(
+    end_date: Day | None = Field(
         default=None, description="`once` only: the local day on which the window ends (not included)."
     )
 

@@ -31,7 +31,8 @@ def plan_platform_data(
     """One part per entity and mode; one group, because all of them are read from one state of the database.
 
     Raises:
-        ConfigError: nothing is left, because snapshots can't be taken in the past.
+        ConfigError: nothing is left, because nobody receives what was asked for, or because snapshots
+            can't be taken in the past.
     """
     receivers = [d for d in config.destinations if d.name in destinations]
     jobs = [
@@ -39,6 +40,12 @@ def plan_platform_data(
         for entity, mode in config.scheduled(request.schedule)
         if entity in subjects and any(destination.receives(entity) for destination in receivers)
     ]
+    if not jobs:
+        raise ConfigError(
+            f"nothing can be delivered: {', '.join(destinations)} receives nothing of {', '.join(subjects)}",
+            action=Action.OPERATOR,
+            remedy="choose other entities or destinations; `delivery` in the file says what goes where",
+        )
     current = _is_current(config, request)
     make = _PartMaker(config, request, history.seen() if any(mode == DELTA for _, mode in jobs) else {})
     omitted: dict[str, str] = {}
