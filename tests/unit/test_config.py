@@ -61,6 +61,13 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 START = dt.date(2026, 3, 1)
+#: What a work-orders file needs besides its type.
+REST = f"""\
+interval: daily
+source: {{connection: platform_db}}
+site_id: [{SITE}]
+destinations: [{{name: archive, type: local, path: acme/production}}]
+"""
 #: What a message lists.
 KNOWN = ", ".join(sorted(CONNECTORS))
 
@@ -99,9 +106,8 @@ def test_one_or_more_sites() -> None:
     # DX-010
     assert parse().site_id == (UUID(SITE),)
     assert parse(site_id=[SITE, OTHER_SITE]).site_id == (UUID(SITE), UUID(OTHER_SITE))
-    assert refused(site_id=[]) == [
-        "site_id: tuple should have at least 1 item after validation, not 0, not []"
-    ]
+    assert refused(site_id=[]) == ["site_id: at least 1 item, not []"]
+    assert refused(site_id=SITE) == [f"site_id: this must be a list, not '{SITE}' (write [{SITE}])"]
     assert refused(site_id=None) == ["the key 'site_id' is missing"]
     assert refused(site_id=[SITE, SITE.upper()]) == [f"the site {SITE} is named twice"]
     hint = f"(write it like {SITE})"
@@ -434,8 +440,12 @@ def test_time_zones_and_delays() -> None:
         assert refused(time_zone=bad)[0].startswith(f"time_zone: {bad!r} is no IANA time zone")
     assert refused(time_zone="europe/paris") != []
     assert refused(release_delay="-1h") != []
-    for far in ("366d", "999999999d", "9" * 5000 + "d", "²d", "P9999999D"):
-        assert len(refused(release_delay=far)) == 1
+    for far in ("366d", "999999999d", "P9999999D", "-PT1H"):
+        assert refused(release_delay=far) == ["release_delay: a delay is between 0 and 365 days"]
+    for text in ("10x", "²d", "9" * 50 + "d"):
+        assert refused(release_delay=text) == [
+            f"release_delay: {text!r} can't be read (write it like 10m, 2h or 1d)"
+        ]
     for text, seconds in (("90s", 90), ("10m", 600), ("1d", 86_400), ("PT5M", 300)):
         assert parse(release_delay=text).release_delay == dt.timedelta(seconds=seconds)
 
@@ -522,6 +532,7 @@ source:
         parse_config(text, "dags/customers/acme.yaml")
     assert str(caught.value) == (
         "dags/customers/acme.yaml:5:2: the YAML can't be read: did not find expected key"
+        " (look at the indentation of this line and the one before, and at its quotes)"
         " [engineer acts: correct the file; `outfeed validate` checks it]"
     )
 
@@ -612,6 +623,73 @@ def _error(text: str) -> InvalidConfigError:
 def test_texts_that_are_no_customer(text: str, line: int, column: int, said: str) -> None:
     found = [problem for problem in _error(text).problems if said in str(problem)]
     assert [(problem.line, problem.column) for problem in found] == [(line, column)]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("\tstate: live", "YAML takes no tabs for indentation: use spaces"),
+        ("source:\n\tconnection: x", "YAML takes no tabs for indentation: use spaces"),
+        ("description: @home", "put a text that begins with this character in quotes"),
+        ("description: a: b", "put a text that holds ': ' in quotes; else look at the indentation"),
+        ("description: 'a", "a quote is opened and never closed"),
+        ("description: [a", "close the bracket, or look for a missing comma"),
+        ("description", "a key needs a ':' and a space after it; or a quote is not closed"),
+        ("description: *a", "put a text that begins with * in quotes"),
+    ],
+)
+def test_a_syntax_error_says_what_to_do(line: str, hint: str) -> None:
+    (problem,) = _error(f"type: work-orders\n{line}\n").problems
+    assert problem.message.startswith("the YAML can't be read: ")
+    assert problem.hint == hint
+
+
+@pytest.mark.parametrize("depth", [21, 5_000, 1_000_000])
+@pytest.mark.parametrize("close", ["", "]"])
+def test_a_file_that_is_nested_without_end_is_refused_and_ends_no_process(depth: int, close: str) -> None:
+    # XX-07
+    (problem,) = _error(f"type: work-orders\ndescription: {'[' * depth}{close * depth}\n").problems
+    assert str(problem).startswith("2:33: the file is nested more than 20 deep")
+    assert _error("- " * 1000).problems[0].message == "the file is nested more than 20 deep"
+
+
+def test_a_file_may_be_nested_as_deep_as_any_key_needs() -> None:
+    (problem,) = _error(f"type: work-orders\nnotify: {'[' * 19}{']' * 19}\n" + REST).problems
+    assert problem.message.startswith("notify: 'key: value' lines belong here, indented, not [[[")
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "9" * 5000, "-" + "1:1" * 50, "9." + "9" * 400])
+def test_a_number_without_end_is_refused_in_words_of_ours(number: str) -> None:
+    (problem,) = _error(f"type: work-orders\nrelease_delay: {number}\n{REST}").problems
+    said = f"'release_delay' can't be read: the number has {len(number)} characters"
+    assert str(problem) == f"2:16: {said} (put a text of digits in quotes)"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "notify: bi@acme.example",
+            "notify: 'key: value' lines belong here, indented, not 'bi@acme.example'",
+        ),
+        ("notify:", "notify: 'key: value' lines belong here, indented, not nothing"),
+        ("start_date: soon", "start_date: 'soon' can't be read (write it like 2026-03-28)"),
+        ("start_date: 2026-03-01 10:00:00", "start_date: 2026-03-01 10:00:00 can't be read (write it like "),
+        ("notify: {customer: {}}", "customer: this must be a list, not {}"),
+    ],
+)
+def test_a_value_of_another_shape_is_refused_in_words_of_yaml(line: str, said: str) -> None:
+    (problem,) = _error(f"type: work-orders\n{line}\n{REST}").problems
+    assert problem.text.startswith(said)
+    assert problem.line == 2
+
+
+def test_a_host_key_that_is_no_key_is_refused_in_words_of_ours() -> None:
+    # DX-076
+    for key in ("ssh-ed25519 AAAA…", "ssh-ed25519 AAAA...", "sftp.acme.example " + HOST_KEY):
+        (problem,) = refused_destination(SFTP, host_public_key=key)
+        assert problem.startswith("host_public_key: what follows ")
+        assert "is no public key in OpenSSH form; take the whole key" in problem
 
 
 def test_a_broken_file_says_where_it_is(tmp_path: Path) -> None:

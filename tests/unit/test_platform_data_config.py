@@ -333,6 +333,7 @@ def test_a_run_for_destinations_that_receive_nothing_of_it_says_so() -> None:
     ("line", "place"),
     [
         ('csv_field_separator: "\\n"', "7:22: the separator can't be '\\n'"),
+        ("csv_field_separator: ;;", "7:22: csv_field_separator: one character, not ';;'"),
         ("csv_field_separator: é", "7:22: the separator is 'é'"),
         ("csv_field_separator: '\"'", "7:22: field separator and enclosure are both"),
         ("csv_text_enclosure: ','", "7:21: field separator and enclosure are both"),

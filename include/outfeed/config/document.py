@@ -10,12 +10,42 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from yaml import CSafeLoader, MappingNode, MarkedYAMLError, Node, ScalarNode, SequenceNode, YAMLError
+from yaml import (
+    CollectionEndEvent,
+    CollectionStartEvent,
+    CSafeLoader,
+    MappingNode,
+    MarkedYAMLError,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    YAMLError,
+    parse,
+)
 from yaml.constructor import ConstructorError
 
 from outfeed.config.problems import Problem
 
 KeyPath = tuple[str | int, ...]
+
+#: No customer's file needs more; reading a text of a hundred thousand brackets would end the process.
+_MAX_DEPTH = 20
+#: Characters of the longest number that a file can mean.
+_LONGEST_NUMBER = 40
+
+#: What a person can do about a mistake that libyaml finds: by a part of its words.
+_HINTS = {
+    "violates indentation": "YAML takes no tabs for indentation: use spaces",
+    "cannot start any token": "put a text that begins with this character in quotes",
+    "mapping values are not allowed": "put a text that holds ': ' in quotes; else look at the indentation",
+    "could not find expected ':'": "a key needs a ':' and a space after it; or a quote is not closed",
+    "did not find expected key": "look at the indentation of this line and the one before, and at its quotes",
+    "did not find expected ',' or": "close the bracket, or look for a missing comma",
+    "did not find expected '-' indicator": "all items of a list are indented alike",
+    "unexpected end of stream": "a quote is opened and never closed",
+    "did not find expected node content": "a bracket is opened and never closed, or a value is missing",
+    "found undefined alias": "put a text that begins with * in quotes",
+}
 
 _SECRET_NAME = re.compile(
     r"passw(or)?d|passphrase|(^|_)pwd($|_)|secret|token|credential|private_?key|(access|api|account)_?key"
@@ -28,6 +58,7 @@ _SECRET_VALUE = re.compile(
     r"|\b[a-z][a-z0-9+.-]*://[^\s/?#@:]*:[^\s/?#@]+@",  # a URI with user:password@
     re.IGNORECASE,
 )
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _INSTEAD = (
     "put it into an Airflow connection and name that under 'connection'; "
     "if this file was ever shared, replace the secret"
@@ -48,20 +79,19 @@ class Document:
         self._withheld: set[KeyPath] = set()
         self._places: dict[KeyPath, tuple[Node, Node]] = {}
         self._seen: set[int] = set()
-        loader = CSafeLoader(text)
         try:
-            self._read(loader)
+            if self._is_flat(text):
+                self._read(text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            self._syntax(line, column, error.problem or error.context)
+            said = error.problem or error.context or ""
+            self._syntax(line, column, said, _hint(said, _line(text, line)[column - 1 :]))
         except YAMLError as error:
             position = int(getattr(error, "position", 0))
             line = text.count("\n", 0, position) + 1
             column = position - text.rfind("\n", 0, position)
             self._syntax(line, column, getattr(error, "reason", None))
-        finally:
-            loader.dispose()
 
     def resolve(self, path: Sequence[str | int]) -> KeyPath:
         """`path` without the steps that the file does not have, such as the tag of a union."""
@@ -83,8 +113,30 @@ class Document:
         """Whether the value at `path`, or one around it, was withheld: its problem has been named."""
         return any(path[:length] in self._withheld for length in range(1, len(path) + 1))
 
-    def _read(self, loader: CSafeLoader) -> None:
-        root = loader.get_single_node()
+    def _is_flat(self, text: str) -> bool:
+        """Whether a text can be read at all: a reader goes as deep as it is nested."""
+        depth = 0
+        for event in parse(text, CSafeLoader):
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > _MAX_DEPTH:
+                mark = event.start_mark
+                message = f"the file is nested more than {_MAX_DEPTH} deep"
+                self.problems.append(
+                    Problem(
+                        mark.line + 1, mark.column + 1, message, "no key needs that: look at the brackets"
+                    )
+                )
+                return False
+        return True
+
+    def _read(self, text: str) -> None:
+        loader = CSafeLoader(text)
+        try:
+            self._take(loader, loader.get_single_node())
+        finally:
+            loader.dispose()
+
+    def _take(self, loader: CSafeLoader, root: Node | None) -> None:
         if root is None:
             self._syntax(1, 1, "the file is empty")
         elif not isinstance(root, MappingNode):
@@ -134,6 +186,11 @@ class Document:
                 node, f"{nearest_key(path)!r} holds a secret, and none may stand in this file", _INSTEAD
             )
             return None
+        if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
+            self._withheld.add(path)
+            message = f"{nearest_key(path)!r} can't be read: the number has {len(node.value)} characters"
+            self._problem(node, message, "put a text of digits in quotes")
+            return None
         try:
             return loader.construct_object(node)
         except (ConstructorError, ValueError, OverflowError) as error:
@@ -146,8 +203,21 @@ class Document:
         mark = node.start_mark
         self.problems.append(Problem(mark.line + 1, mark.column + 1, message, hint))
 
-    def _syntax(self, line: int, column: int, said: str | None) -> None:
-        self.problems.append(Problem(line, column, f"the YAML can't be read: {said or 'unknown error'}"))
+    def _syntax(self, line: int, column: int, said: str | None, hint: str = "") -> None:
+        message = f"the YAML can't be read: {said or 'unknown error'}"
+        self.problems.append(Problem(line, column, message, hint))
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.split("\n")
+    return lines[number - 1] if number <= len(lines) else ""
+
+
+def _hint(said: str, rest: str) -> str:
+    """What to do about a mistake, from libyaml's words and what stands at its place."""
+    if rest.startswith("\t"):
+        return _HINTS["violates indentation"]
+    return next((hint for words, hint in _HINTS.items() if words in said), "")
 
 
 def nearest_key(path: KeyPath) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
@@ -100,6 +101,40 @@ def _uuid(detail: ErrorDetails, path: KeyPath, models: Models, document: Documen
     return Problem(*document.place(path), message, f"write it like {_EXAMPLE_UUID}")
 
 
+def _length(detail: ErrorDetails, path: KeyPath, models: Models, document: Document) -> Problem:
+    limits, value = detail["ctx"], detail["input"]
+    few = detail["type"].endswith("short")
+    count = limits["min_length"] if few else limits["max_length"]
+    kind = "character" if isinstance(value, str) else "item"
+    words = f"at {'least' if few else 'most'} {count} {kind}{'' if count == 1 else 's'}"
+    if kind == "character" and count == 1:
+        words = "one character"
+    return Problem(*document.place(path), f"{nearest_key(path)}: {words}, not {_shown(value)}")
+
+
+def _list(detail: ErrorDetails, path: KeyPath, models: Models, document: Document) -> Problem:
+    value = detail["input"]
+    hint = "" if value is None or isinstance(value, dict) else f"write [{value}]"
+    message = f"{nearest_key(path)}: this must be a list, not {_shown(value)}"
+    return Problem(*document.place(path), message, hint if len(hint) <= _SHOWN else "")
+
+
+def _keys_below(detail: ErrorDetails, path: KeyPath, models: Models, document: Document) -> Problem:
+    known = ", ".join(_keys(models))
+    message = f"{nearest_key(path)}: 'key: value' lines belong here, indented, not {_shown(detail['input'])}"
+    return Problem(*document.place(path), message, f"known: {known}" if len(models) == 1 else "")
+
+
+def _in_form(example: str) -> Callable[[ErrorDetails, KeyPath, Models, Document], Problem]:
+    """For a value that is not in the form that it must have."""
+
+    def write(detail: ErrorDetails, path: KeyPath, models: Models, document: Document) -> Problem:
+        message = f"{nearest_key(path)}: {_shown(detail['input'])} can't be read"
+        return Problem(*document.place(path), message, f"write it like {example}")
+
+    return write
+
+
 def _refused(detail: ErrorDetails, path: KeyPath, models: Models, document: Document) -> Problem:
     said = detail["msg"][:1].lower() + detail["msg"][1:]
     return Problem(*document.place(path), f"{nearest_key(path)}: {said}, not {_shown(detail['input'])}")
@@ -116,11 +151,19 @@ _WRITERS: dict[str, Callable[[ErrorDetails, KeyPath, Models, Document], Problem]
     "enum": _choice,
     "uuid_parsing": _uuid,
     "uuid_type": _uuid,
+    **dict.fromkeys(("too_short", "too_long", "string_too_short", "string_too_long"), _length),
+    **dict.fromkeys(("tuple_type", "list_type"), _list),
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), _keys_below),
+    **dict.fromkeys(("time_delta_parsing", "time_delta_type"), _in_form("10m, 2h or 1d")),
+    **dict.fromkeys(
+        ("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"),
+        _in_form("2026-03-28"),
+    ),
 }
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = "nothing" if value is None else str(value) if isinstance(value, dt.date) else repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

@@ -88,10 +88,15 @@ def _known_year(value: dt.date) -> dt.date:
 #: A day that windows can begin or end on.
 Day = Annotated[dt.date, AfterValidator(_known_year)]
 
+
+def _bearable(value: dt.timedelta) -> dt.timedelta:
+    if not dt.timedelta(0) <= value <= dt.timedelta(days=_MAX_DELAY_DAYS):
+        raise ValueError(f"a delay is between 0 and {_MAX_DELAY_DAYS} days")
+    return value
+
+
 Duration = Annotated[
-    dt.timedelta,
-    BeforeValidator(_duration, json_schema_input_type=str),
-    Field(ge=dt.timedelta(0), le=dt.timedelta(days=_MAX_DELAY_DAYS)),
+    dt.timedelta, BeforeValidator(_duration, json_schema_input_type=str), AfterValidator(_bearable)
 ]
 
 

@@ -58,10 +58,11 @@ def _openssh_key(line: str) -> str:
         raise ValueError("a host key has the form 'ssh-ed25519 AAAA…', as in ssh_host_ed25519_key.pub")
     kind, encoded = words[:2]
     try:
-        blob = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+        blob = base64.b64decode(encoded.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
         raise ValueError(
-            f"the host key after {kind!r} is no base64; a known_hosts line must lose its host name first"
+            f"what follows {kind!r} is no public key in OpenSSH form; take the whole key, without '…', and "
+            "of a known_hosts line not the host's name"
         ) from None
     fields = _ssh_strings(blob)
     if len(fields) < 2 or fields[0] != kind.encode():
