@@ -54,7 +54,7 @@ def undefined(conn_id: str) -> TerminalError:
     return TerminalError(
         f"the Airflow connection {conn_id!r} is not defined",
         action=Action.OPERATOR,
-        remedy="add it under Admin, Connections or in the secrets backend, then clear this task",
+        remedy="add it under Admin, Connections or in the secrets backend, and try again (a task: clear it)",
     )
 
 
@@ -102,7 +102,7 @@ def database_url(found: Connection) -> str:
         raise TerminalError(
             f"the Airflow connection {found.conn_id!r} is of type {found.conn_type!r}, not a database",
             action=Action.OPERATOR,
-            remedy="make it a connection of type postgres, mysql, mariadb, oracle or sqlite",
+            remedy=_database_remedy(found),
         )
     port = f":{found.port}" if found.port else ""
     # Objects, as MySQL's `ssl`, reach the source with the credentials.
@@ -113,6 +113,17 @@ def database_url(found: Connection) -> str:
     }
     query = f"?{urlencode(options)}" if options else ""
     return f"{scheme}://{found.host}{port}/{quote(found.schema or '')}{query}"
+
+
+def _database_remedy(found: Connection) -> str:
+    wanted = "make it a connection of type postgres, mysql, mariadb, oracle or sqlite"
+    if found.conn_type != "generic":
+        return wanted
+    # What the command does with a type whose provider is not installed, whatever was asked for.
+    return (
+        f"{wanted}: delete it and add it with `airflow connections add {found.conn_id} --conn-uri …` or "
+        "--conn-json; with --conn-type Airflow stores 'generic' for all of these but postgres"
+    )
 
 
 def open_source(config: CustomerConfig, dataset: str) -> Source:

@@ -248,5 +248,5 @@ def require_public_url(url: str | None) -> str:
     raise TerminalError(
         "a mail with a link needs OUTFEED_PUBLIC_URL: an https address at which customers reach our pages",
         action=Action.OPERATOR,
-        remedy="set it for the workers, like https://exports.example.com, then clear this task",
+        remedy="set it for the workers, like https://exports.example.com, and try again (a task: clear it)",
     )

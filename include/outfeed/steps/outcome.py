@@ -67,7 +67,7 @@ def read_outcome(run: RunContext) -> Outcome:
         if part.state is not RunState.COMPLETE
     ]
     part_failures += [
-        Failure(part.key, "it was not read", Action.OPERATOR)
+        Failure(part.key, "it was not read; the log of its extract task says why", Action.OPERATOR)
         for part in run.plan.parts
         if part.key not in parts
     ]

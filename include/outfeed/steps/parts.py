@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from outfeed.errors import Action, OutfeedError, SupersededError, TerminalError, TransientError
-from outfeed.ledger.records import Fence
+from outfeed.ledger.records import Fence, RunState
 from outfeed.plan import Part
 from outfeed.steps.context import PartFailures, RunContext
 
@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 #: What a step does for one part: gives its published result, or None if there is nothing to do for it.
 PartWork = Callable[[Fence, Part], dict[str, Any] | None]
+
+_Prepared = TypeVar("_Prepared")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -52,6 +54,29 @@ def for_each_part(run: RunContext, step: str, group: int, work: PartWork) -> dic
                 summary["rows"] += result["rows"]
                 summary["bytes"] += result["bytes"]
     return failures.finish(summary)
+
+
+def before_parts(
+    run: RunContext, step: str, group: int, prepare: Callable[[], _Prepared], after: str | None = None
+) -> _Prepared:
+    """What all parts of the group need; if it can't be had, the ledger says why at each of them (XX-08).
+
+    Args:
+        after: the step before; parts that failed there keep its reason.
+
+    Raises:
+        OutfeedError: that of `prepare`.
+    """
+    try:
+        return prepare()
+    except OutfeedError as error:
+        fence = run.begin(step, f"group-{group}")
+        failures = PartFailures(run.ledger, fence)
+        for part in run.plan.group(group):
+            if after is None or run.staging.result(after, part.key) is not None:
+                failures.add(part.key, error)
+        run.ledger.end_attempt(fence, RunState.FAILED, str(error), error.action)
+        raise
 
 
 def storage_error(error: OSError, where: str) -> OutfeedError:

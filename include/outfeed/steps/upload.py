@@ -162,11 +162,11 @@ class Shipment:
             self.failures += delivery.deliver(ready)
         self._deliver_data(ready)
         self.file_log.flush()
-        self._raise_failures([key for key, packaged in packages.items() if packaged is None])
+        self._raise_failures([key for key, packaged in packages.items() if packaged is None], len(wanted))
         deliver_sidecars(self.run, self.options, self.connector, self.file_log, self.data)
         return write_receipt(self.run, self.options, self.connector, self.file_log, self.data)
 
-    def _raise_failures(self, unready: list[str]) -> None:
+    def _raise_failures(self, unready: list[str], wanted: int) -> None:
         """No manifest and no marker unless everything else is there."""
         transient = [error for error in self.failures if isinstance(error, TransientError)]
         if self.failures:
@@ -179,9 +179,10 @@ class Shipment:
                 remedy=first.remedy,
             )
         if unready:
+            others = "the others are delivered, without manifest and marker"
             raise TerminalError(
-                f"{len(unready)} of {len(self.run.plan.parts)} parts were not packaged "
-                f"({', '.join(unready[:5])}); the others are delivered, without manifest and marker",
+                f"{len(unready)} of {wanted} parts were not packaged ({', '.join(unready[:5])}); "
+                f"{others if len(unready) < wanted else 'nothing is delivered'}",
                 where=self.run.plan.customer,
                 action=Action.OPERATOR,
                 remedy="see the failed extract or validate task; when it has succeeded, clear this one",

@@ -28,9 +28,12 @@ class ExtractOperator(GroupOperator):
 
     def step(self, run: RunContext) -> dict[str, Any]:
         """See the base class."""
-        from outfeed.steps.extract import extract
+        from outfeed.steps.extract import STEP, extract
+        from outfeed.steps.parts import before_parts
 
-        return extract(run, self.group["index"], _source(run))
+        group = self.group["index"]
+        source = before_parts(run, STEP, group, lambda: _source(run))
+        return extract(run, group, source)
 
 
 class ValidateOperator(GroupOperator):
@@ -38,10 +41,16 @@ class ValidateOperator(GroupOperator):
 
     def step(self, run: RunContext) -> dict[str, Any]:
         """See the base class."""
-        from outfeed.steps.validate import validate
+        from outfeed.steps.extract import STEP as EXTRACT
+        from outfeed.steps.parts import before_parts
+        from outfeed.steps.validate import STEP, validate
 
-        images = resolve.images_root(run.plan.customer_config)
-        return validate(run, self.group["index"], _source(run), images)
+        def opened() -> tuple[Any, Any]:
+            return _source(run), resolve.images_root(run.plan.customer_config)
+
+        group = self.group["index"]
+        source, images = before_parts(run, STEP, group, opened, after=EXTRACT)
+        return validate(run, group, source, images)
 
 
 class PackageOperator(GroupOperator):
