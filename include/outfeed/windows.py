@@ -63,7 +63,7 @@ def parse_instant(text: str) -> dt.datetime:
     """An aware UTC instant from RFC 3339 text.
 
     Raises:
-        ConfigError: if the text is no date-time or has no offset.
+        ConfigError: if the text is no date-time, has no offset, or a year that no calendar of ours reaches.
     """
     try:
         instant = dt.datetime.fromisoformat(text)
@@ -75,6 +75,8 @@ def parse_instant(text: str) -> dt.datetime:
         raise ConfigError(
             f"{text!r} has no offset", remedy="add one, like 2026-03-27T00:00:00+01:00 or a final Z"
         )
+    # A day at the edge begins or ends in the year beside, in some zone.
+    _require_known_year(instant, leeway=1)
     return instant.astimezone(dt.UTC)
 
 
@@ -93,8 +95,8 @@ def is_known_year(day: dt.date) -> bool:
     return FIRST_YEAR <= day.year <= LAST_YEAR
 
 
-def _require_known_year(day: dt.date) -> None:
-    if not is_known_year(day):
+def _require_known_year(day: dt.date, leeway: int = 0) -> None:
+    if not FIRST_YEAR - leeway <= day.year <= LAST_YEAR + leeway:
         raise ConfigError(
             f"{day.isoformat()} lies outside the years {FIRST_YEAR} to {LAST_YEAR}",
             action=Action.OPERATOR,
@@ -145,7 +147,6 @@ class WindowRule:
         """Walks wall-clock ticks; those around a change of the clock are compared as instants."""
         from croniter import croniter
 
-        _require_known_year(instant)
         zone = ZoneInfo(self.time_zone)
         utc = instant.astimezone(dt.UTC)
         wall = utc.astimezone(zone).replace(tzinfo=None)

@@ -6,6 +6,7 @@ files only; `install` closes both gaps. Airflow 3.4 makes the same idea official
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
+_log = logging.getLogger(__name__)
+
 #: Folder in a DAG bundle whose YAML files are customers.
 CUSTOMERS_FOLDER = "customers"
 
@@ -39,8 +42,14 @@ class CustomerYamlImporter(AbstractDagImporter):
 
     def list_dag_files(self, directory: str | os.PathLike[str], safe_mode: bool = True) -> Iterator[str]:
         """The customer files of a bundle."""
-        folder = Path(directory) / CUSTOMERS_FOLDER
-        yield from (str(path) for path in sorted(folder.glob("*.y*ml")) if path.suffix in (".yaml", ".yml"))
+        for path in sorted((Path(directory) / CUSTOMERS_FOLDER).glob("*.y*ml")):
+            if path.suffix not in (".yaml", ".yml"):
+                continue
+            if path.is_file():
+                yield str(path)
+            else:
+                # Airflow reads a file before it asks an importer, and would log a traceback each time.
+                _log.warning("%s is passed over: it is no file, so no customer", path)
 
     def import_file(
         self,

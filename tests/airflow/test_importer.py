@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,6 +59,34 @@ def test_both_listings_of_airflow_name_customers_and_python_files(
     expected = sorted([str(yaml_file), str(python_file)])
     assert sorted(manager.list_py_file_paths(tmp_path)) == expected
     assert sorted(get_importer_registry().list_dag_files(tmp_path)) == expected
+
+
+def test_a_folder_that_is_named_like_a_customer_is_passed_over_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # XX-07
+    from airflow.dag_processing import manager
+
+    folder = tmp_path / "customers" / "folder.yaml"
+    folder.mkdir(parents=True)
+    (tmp_path / "customers" / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    good = tmp_path / "customers" / "good.yaml"
+    good.write_text(CUSTOMER)
+    with caplog.at_level(logging.WARNING):
+        assert manager.list_py_file_paths(tmp_path) == [str(good)]
+    assert [message for message in caplog.messages if "is no file" in message] == [
+        f"{path} is passed over: it is no file, so no customer"
+        for path in (folder, tmp_path / "customers" / "gone.yaml")
+    ]
+
+
+def test_two_endings_of_one_name_leave_the_right_one_alone(customer_file: Callable[..., Path]) -> None:
+    # XX-07
+    good, other = customer_file("acme.yaml"), customer_file("acme.yml")
+    assert [dag.dag_id for dag in imported(good).dags] == ["acme"]
+    (error,) = imported(other).errors
+    assert error.message.startswith("customers/acme.yml: a customer's file must end in .yaml")
+    assert "acme.yaml exists already: remove one of the two" in error.message
 
 
 def test_a_customer_file_becomes_one_dag_of_its_name(customer_file: Callable[..., Path]) -> None:

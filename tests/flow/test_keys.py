@@ -128,6 +128,9 @@ def test_a_weak_rsa_key_is_refused(place: SftpPlace) -> None:
     result = run(store, "keys", "create", "acme", "--type", "rsa", "--bits", "3071")
     assert (result.exit_code, store.extras) == (1, {})
     assert "3071 bits is too weak" in result.output
+    result = run(store, "keys", "create", "acme", "--type", "rsa", "--bits", "16385")
+    assert result.exit_code == 2
+    assert "16385 is not in the range x<=16384" in result.output
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])

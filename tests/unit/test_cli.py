@@ -135,6 +135,59 @@ def test_validate_prints_warnings_and_still_says_ok(project: Path) -> None:
     assert verdict == "dags/customers/acme.yaml: OK"
 
 
+def test_what_validate_finds_goes_to_standard_error(project: Path) -> None:
+    destinations = [{"name": "archive", "type": "local", "path": "acme"}]
+    write(project, "acme", CUSTOMER | {"destinations": destinations})
+    write(project, "broken", {"type": "work-orders"})
+    result = outfeed("validate")
+    assert result.stdout == "dags/customers/acme.yaml: OK\n"
+    warning, *problems = result.stderr.splitlines()
+    assert "warning: destination 'archive' has no folder" in warning
+    assert problems[0].startswith("dags/customers/broken.yaml:1:1: the key ")
+
+
+def test_no_file_keeps_validate_from_the_others(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # XX-07
+    write(project, "broken", CUSTOMER | {"interval": None, "cron": "0 0 30 2 *"})
+    (project / "dags" / "customers" / "deep.yaml").write_text("[" * 5000)
+    (project / "dags" / "customers" / "folder.yaml").mkdir()
+    write(project, "good", CUSTOMER)
+    result = outfeed("validate")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == ["dags/customers/acme.yaml: OK", "dags/customers/good.yaml: OK"]
+    cron, deep, folder = result.stderr.splitlines()
+    assert "'0 0 30 2 *' never happens: no year has such a day" in cron
+    assert deep.startswith("dags/customers/deep.yaml:1:21: the file is nested more than 20 deep")
+    assert folder.startswith("dags/customers/folder.yaml: this is a folder, not a customer's file")
+
+    def failing(customer: str, *_: object) -> list[object]:
+        raise KeyError("s3cret" if customer == "acme" else customer)
+
+    monkeypatch.setattr("outfeed.cli.validate.advice", failing)
+    lines = outfeed("validate").stderr.splitlines()
+    assert "acme.yaml: the check of this file failed with KeyError: a mistake of Outfeed's" in lines[0]
+    assert "good.yaml: the check of this file failed with KeyError" in lines[-1]
+    assert "s3cret" not in "".join(lines)
+
+
+def test_validate_of_nothing_says_that_it_is_a_folder(project: Path) -> None:
+    for folder in ("", ".", "dags/customers"):
+        result = outfeed("validate", folder)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{folder or '.'}: this is a folder, not a customer's file" in result.stderr
+
+
+def test_a_file_with_the_other_ending_does_not_hide_the_right_one(project: Path) -> None:
+    (project / "dags" / "customers" / "acme.yml").write_text("{}")
+    (project / "dags" / "customers" / "only.yml").write_text("{}")
+    assert outfeed("plan", "acme").exit_code == 0
+    assert "# Onboarding of acme" in outfeed("onboarding", "acme").stdout
+    lines = outfeed("validate").stderr.splitlines()
+    assert "acme.yaml exists already: remove one of the two" in lines[0]
+    assert "rename it to only.yaml" in lines[1]
+    assert "must end in .yaml" in outfeed("plan", "only").stderr
+
+
 def test_the_project_is_found_from_below_or_by_its_name(
     project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +278,26 @@ def test_plan_refuses_what_it_does_not_understand(project: Path) -> None:
     write(project, "broken", {"type": "work-orders"})
     result = outfeed("plan", "broken")
     assert (result.exit_code, "broken.yaml:1:1: " in result.output) == (1, True)
+
+
+def test_plan_refuses_days_that_no_calendar_reaches(project: Path) -> None:
+    for days in (("0001-01-01", "0001-01-03"), ("9999-12-29", "9999-12-31"), ("2026-01-01", "9999-12-31")):
+        result = outfeed("plan", "acme", "--from", days[0], "--to", days[1])
+        assert result.exit_code == 1
+        assert "lies outside the years 1900 to 2999 [operator acts: correct the date]" in result.stderr
+    result = outfeed("plan", "acme", "--from", "2999-12-30", "--to", "2999-12-31")
+    assert result.output.count("window [") == 1
+
+
+def test_plan_shows_no_more_windows_than_a_person_reads(project: Path) -> None:
+    lines = outfeed("plan", "acme", "--from", "1900-01-01", "--to", "2999-01-01").output.splitlines()
+    assert sum(line.startswith("window [") for line in lines) == 400
+    assert lines[-1] == "only the first 400 windows are shown; go on with --from 1901-02-05"
+    lines = outfeed("plan", "acme", "--from", "1901-02-05", "--to", "1901-02-07").output.splitlines()
+    assert sum(line.startswith("window [") for line in lines) == 2
+    assert not lines[-1].startswith("only")
+    year = outfeed("plan", "acme", "--from", "2028-01-01", "--to", "2029-01-01").output
+    assert (year.count("window ["), "only the first" in year) == (366, False)
 
 
 # -- deliveries and runs
@@ -336,11 +409,32 @@ def test_the_ledger_is_named_by_option_environment_or_home(
     assert outfeed("runs", "--ledger", f"sqlite:///{tmp_path}/absent.db").exit_code == 1
 
 
-def test_looking_creates_no_ledger(project: Path) -> None:
-    result = outfeed("deliveries")
+@pytest.mark.parametrize("command", ["deliveries", "runs", "links", "links revoke 12"])
+def test_looking_creates_no_ledger(project: Path, command: str) -> None:
+    result = outfeed(*command.split())
     assert result.exit_code == 1
-    assert f"ledger {project}/.outfeed/ledger.db: there is no ledger here" in result.output
+    assert f"ledger {project}/.outfeed/ledger.db: there is no ledger here" in result.stderr
+    assert "nothing has run yet, or this is the wrong folder: set OUTFEED_HOME" in result.stderr
     assert not (project / ".outfeed").exists()
+
+
+@pytest.mark.parametrize("command", ["deliveries", "runs", "links"])
+def test_a_customer_whom_nobody_knows_is_an_error_not_an_empty_list(
+    ledger: Ledger, command: str, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    write(project, "new", CUSTOMER)
+    known = "known: acme, borealis, new]"
+    for more in ([], ["--json"]):
+        result = outfeed(command, "typo", *more)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"there is no customer 'typo' [operator acts: {known}" in result.stderr
+        assert outfeed(command, "new", *more).exit_code == 0
+    # The ledger also knows those whose file is gone, and can be looked at where no project is.
+    (project / "dags" / "customers" / "acme.yaml").unlink()
+    assert outfeed(command, "acme").exit_code == 0
+    monkeypatch.setenv("OUTFEED_PROJECT", str(project / "dags"))
+    assert outfeed(command, "acme").exit_code == 0
+    assert "known: acme, borealis]" in outfeed(command, "typo").stderr
 
 
 def test_a_ledgers_password_is_not_shown(project: Path) -> None:
@@ -380,10 +474,27 @@ def test_the_onboarding_sheet_of_a_google_bucket(project: Path) -> None:
         assert tree[at + 1 : at + 6] == [
             "  data/",
             "    work-orders-states/",
-            "      2025-03-16_00:00:00_2025-03-17_00:00:00.json",
+            "      2025-03-15_23:00:00_2025-03-16_23:00:00.json",
             "  inputs/",
             "    <input id><file extension>",
         ]
+
+
+def test_the_sheet_shows_windows_as_they_will_be(project: Path) -> None:
+    # DX-084
+    weekly = CUSTOMER | {"interval": "weekly", "time_zone": "Asia/Tokyo"}
+    write(project, "weekly", weekly)
+    assert "  2025-03-09_15:00:00_2025-03-16_15:00:00.json\n" in outfeed("onboarding", "weekly").output
+    once = {"interval": "once", "start_date": dt.date(2026, 10, 1), "end_date": dt.date(2026, 11, 1)}
+    write(project, "once", CUSTOMER | once)
+    assert "  2026-09-30_22:00:00_2026-10-31_23:00:00.json\n" in outfeed("onboarding", "once").output
+
+
+def test_the_sheet_is_printed_whole_or_not_at_all(project: Path) -> None:
+    write(project, "rare", CUSTOMER | {"interval": None, "cron": "0 0 29 2 *"})
+    result = outfeed("onboarding", "rare")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "spans 1461 days, more than the 400 allowed" in result.stderr
 
 
 def test_a_name_that_no_service_account_can_have_is_said_first(project: Path) -> None:
@@ -413,7 +524,7 @@ def test_the_onboarding_sheet_of_an_sftp_server(project: Path, monkeypatch: pyte
     tree = server.split("```")[1]
     # No images here, and names without colons.
     assert "inputs/" not in tree
-    assert "2025-03-16T000000Z_2025-03-17T000000Z.json" in tree
+    assert "2025-03-15T230000Z_2025-03-16T230000Z.json" in tree
 
 
 def test_what_is_not_known_yet_is_a_gap_in_the_sheet(project: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from outfeed.cli import main
 from outfeed.demo_data import amend, demo_data, demo_sites, generate
 from outfeed.demo_data.images import jpeg, pdf, png
 from outfeed.demo_data.orders import COLUMNS
@@ -206,3 +207,24 @@ def test_a_pdf_is_whole() -> None:
     assert len(stream) == int(length)
     assert content.startswith(b"%PDF-1.4")
     assert content.endswith(b"%%EOF\n")
+
+
+def test_a_database_that_can_not_be_made_is_said_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("no database")
+    (tmp_path / "demo" / "platform.db").mkdir(parents=True)
+    homes = {str(file): "Not a directory", "/proc/nope": "No such file", str(tmp_path): "unable to open"}
+    for home, said in homes.items():
+        monkeypatch.setenv("OUTFEED_HOME", home)
+        result = CliRunner().invoke(main, ["demo-data", "--days", "1"])
+        assert result.exit_code == 1
+        assert result.stderr.startswith(
+            f"Error: {home}/demo/platform.db: the demo database can't be written: "
+        )
+        assert said in result.stderr
+        assert "set OUTFEED_HOME to a folder of yours" in result.stderr
+    result = CliRunner().invoke(main, ["demo-data", "--database-url", f"sqlite:///{file}"])
+    assert "file is not a database" in result.stderr
+    assert file.read_text() == "no database"

@@ -772,7 +772,7 @@ def test_a_migration_that_fails_leaves_nothing(url: str) -> None:
 
 def test_a_ledger_without_tables_says_how_to_make_them(url: str) -> None:
     make_empty(url)
-    with pytest.raises(TerminalError, match="migrate"):
+    with pytest.raises(TerminalError, match="the next run makes the tables"):
         Ledger(url).runs()
 
 

@@ -32,7 +32,15 @@ _destination = click.option(
 _type = click.option(
     "--type", "kind", type=click.Choice(["ed25519", "rsa"]), default="ed25519", show_default=True
 )
-_bits = click.option("--bits", type=int, default=3072, show_default=True, help="Of an RSA key; never fewer.")
+#: OpenSSH takes no longer ones.
+_MAX_RSA_BITS = 16384
+_bits = click.option(
+    "--bits",
+    type=click.IntRange(max=_MAX_RSA_BITS),
+    default=3072,
+    show_default=True,
+    help="Of an RSA key; never fewer.",
+)
 _file = click.option(
     "--private-key-file",
     "file",

@@ -8,7 +8,7 @@ import json
 
 import click
 
-from outfeed.cli.records import ledger_option, opened_ledger, seconds
+from outfeed.cli.records import ledger_option, opened_ledger, require_known, seconds
 from outfeed.cli.table import table
 from outfeed.errors import Action, ConfigError
 from outfeed.windows import format_instant
@@ -39,8 +39,9 @@ def list_links(customer: str | None, as_json: bool, url: str | None) -> None:
     """Lists the links of all customers or of one CUSTOMER, the newest first."""
     now = dt.datetime.now(dt.UTC)
     with opened_ledger(url) as ledger:
-        ledger.migrate()
         found = ledger.links.uses(customer)
+        if customer is not None and not found:
+            require_known(ledger, customer)
     if as_json:
         values = [
             dataclasses.asdict(use.link)
@@ -73,7 +74,6 @@ def list_links(customer: str | None, as_json: bool, url: str | None) -> None:
 def revoke(link_id: str, url: str | None) -> None:
     """Ends the link with this ID at once; its files go when no other link needs them."""
     with opened_ledger(url) as ledger:
-        ledger.migrate()
         link = ledger.links.revoke(link_id, dt.datetime.now(dt.UTC))
     if link is None:
         raise ConfigError(

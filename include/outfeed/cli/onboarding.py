@@ -16,9 +16,10 @@ from outfeed.config.models import CustomerConfig
 from outfeed.config.schedule import Schedule
 from outfeed.connectors.base import DestinationOptions, OurSide
 from outfeed.errors import Action, ConfigError, OutfeedError
-from outfeed.windows import Window, parse_instant
+from outfeed.windows import parse_instant
 
-_EXAMPLE = Window(parse_instant("2025-03-16T00:00:00Z"), parse_instant("2025-03-17T00:00:00Z"))
+#: The example is the last window before.
+_EXAMPLE_TIME = parse_instant("2025-03-17T00:00:00Z")
 
 
 @click.command()
@@ -50,8 +51,8 @@ def onboarding(customer: str, public_key: Path | None, ip_ranges: str, google_pr
         address_ranges=address_ranges(ip_ranges),
         google_project=google_project,
     )
-    for line in sheet(customer, config, ours, {} if ours.public_key else known_keys(customer, config)):
-        click.echo(line)
+    keys = {} if ours.public_key else known_keys(customer, config)
+    click.echo("\n".join(sheet(customer, config, ours, keys)))
 
 
 def known_keys(customer: str, config: CustomerConfig) -> dict[str, str]:
@@ -193,9 +194,10 @@ def _paths(
     from outfeed.plan import Reason
     from outfeed.planning import RunRequest, make_plan
 
-    # A schedule among several has ticks of its own.
-    several = schedule.rule if schedule.name else None
-    interval = several.last_complete(_EXAMPLE.end) if several else _EXAMPLE
+    interval = schedule.once
+    if interval is None:
+        assert schedule.rule is not None  # noqa: S101 - only a one-time export has none
+        interval = schedule.rule.last_complete(_EXAMPLE_TIME)
     request = RunRequest(customer, schedule, config.window(interval), "example", Reason.TEST, interval.end)
     plan = make_plan(config, request)
     for part in plan.parts:

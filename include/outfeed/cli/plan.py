@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from outfeed.windows import Window, format_instant, local_midnight
 if TYPE_CHECKING:
     from outfeed.plan import Part
 
+#: More windows are nothing that a person reads.
+_MAX_WINDOWS = 400
 _DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -45,9 +48,12 @@ def _schedule(
     if first is None or end is None:
         intervals = list(_last_interval(config, schedule))
     else:
-        intervals = list(_between(config, schedule, first, end))
-    for interval in intervals:
+        intervals = list(itertools.islice(_between(config, schedule, first, end), _MAX_WINDOWS + 1))
+    for interval in intervals[:_MAX_WINDOWS]:
         yield from _lines(customer, config, schedule, interval)
+    for interval in intervals[_MAX_WINDOWS:]:
+        day = interval.start.astimezone(config.zone).date()
+        yield from ("", f"only the first {_MAX_WINDOWS} windows are shown; go on with --from {day}")
     if not intervals:
         yield from ("", "no whole window lies between these days")
 

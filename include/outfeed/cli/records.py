@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from outfeed.cli.host import current_host
+from outfeed.cli.project import customer_files
 from outfeed.cli.table import table
+from outfeed.errors import Action, ConfigError
 from outfeed.windows import format_instant
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ def deliveries(customer: str | None, as_json: bool, url: str | None) -> None:
     """Lists what was delivered, to all customers or to one CUSTOMER; the newest first."""
     with opened_ledger(url) as ledger:
         found = ledger.deliveries(customer)
+        if customer is not None and not found:
+            require_known(ledger, customer)
     if as_json:
         click.echo(_json(found))
         return
@@ -61,6 +65,8 @@ def runs(customer: str | None, as_json: bool, url: str | None) -> None:
     """Lists the runs of all customers or of one CUSTOMER, the newest window first."""
     with opened_ledger(url) as ledger:
         found = ledger.runs(customer)
+        if customer is not None and not found:
+            require_known(ledger, customer)
     if as_json:
         click.echo(_json(found))
         return
@@ -76,6 +82,27 @@ def runs(customer: str | None, as_json: bool, url: str | None) -> None:
     ]
     titles = ("window", "customer", "dataset", "reason", "state", "started", "finished", "run", "error")
     click.echo(table(titles, rows))
+
+
+def require_known(ledger: Ledger, customer: str) -> None:
+    """The project or the ledger knows a customer: a slip of the pen must not read as "nothing was sent".
+
+    Raises:
+        ConfigError: naming the known ones.
+    """
+    try:
+        known = {path.stem for path in customer_files()}
+    except ConfigError:
+        # A ledger can be looked at where no project is.
+        known = set()
+    known.update(run.customer for run in ledger.runs())
+    known.update(one.customer for one in ledger.deliveries())
+    if customer not in known:
+        raise ConfigError(
+            f"there is no customer {customer!r}",
+            action=Action.OPERATOR,
+            remedy=f"known: {', '.join(sorted(known)) or 'none'}",
+        )
 
 
 @contextlib.contextmanager

@@ -119,7 +119,7 @@ class Document:
         for event in parse(text, CSafeLoader):
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
             if depth > _MAX_DEPTH:
-                mark = event.start_mark
+                mark: Any = event.start_mark
                 message = f"the file is nested more than {_MAX_DEPTH} deep"
                 self.problems.append(
                     Problem(

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from outfeed.datasets import dataset_folder
 from outfeed.demo_data.orders import COLUMNS
+from outfeed.errors import Action, ConfigError
 
 _BUFFERED_ROWS = 100_000
 #: Stands for NULL in what COPY reads, so that an empty text stays one; no demo text is this.
@@ -177,6 +178,9 @@ def open_database(url: str, tables: Tables = WORK_ORDERS) -> Iterator[DemoDataba
 
     Args:
         url: `sqlite:///path`, `postgresql://…` or `mariadb://…`.
+
+    Raises:
+        ConfigError: an SQLite file can't be written.
     """
     opened = {"sqlite": _open_sqlite, "mariadb": _open_mariadb}.get(url.partition(":")[0], _open_postgresql)
     with opened(url, tables) as database:
@@ -186,11 +190,25 @@ def open_database(url: str, tables: Tables = WORK_ORDERS) -> Iterator[DemoDataba
 @contextmanager
 def _open_sqlite(url: str, tables: Tables) -> Iterator[DemoDatabase]:
     path = Path(url.partition(":///")[2])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with closing(_connect_sqlite(path)) as connection:
         yield SqliteDatabase(tables, connection)
         connection.execute("COMMIT")
+
+
+def _connect_sqlite(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+    except (OSError, sqlite3.Error) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"the demo database can't be written: {said}",
+            where=str(path),
+            action=Action.OPERATOR,
+            remedy="set OUTFEED_HOME to a folder of yours, or name another database with --database-url",
+        ) from error
+    return connection
 
 
 @contextmanager

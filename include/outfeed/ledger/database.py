@@ -177,7 +177,8 @@ class Database:
             raise TerminalError(
                 "there is no ledger here",
                 where=self.place,
-                remedy="name another with OUTFEED_LEDGER_URL; the first run, or Ledger.migrate, creates it",
+                remedy="nothing has run yet, or this is the wrong folder: set OUTFEED_HOME to the one of the "
+                "runs, or OUTFEED_LEDGER_URL to their ledger",
             )
         try:
             yield
@@ -194,7 +195,8 @@ class Database:
                 what, where=self.place, remedy="nothing if it passes; else look at the database"
             )
         if "no such table" in said or getattr(cause, "sqlstate", None) == "42P01":
-            return TerminalError(what, where=self.place, remedy="create the tables: Ledger(url).migrate()")
+            remedy = "the next run makes the tables; if something has run, this is another database"
+            return TerminalError(what, where=self.place, remedy=remedy)
         return TerminalError(
             what, where=self.place, remedy="check the ledger's URL, its permissions and the free disk space"
         )
