@@ -418,6 +418,10 @@ def test_a_list_of_which_nothing_is_known_never_becomes_everything(tmp_path: Pat
         ),
         ("FTP_HOST=ftp://outfeed:hush@hush@ftp.acme.example\nFTP_USERNAME=x\n", "is no host name"),
         (BUCKET + "\n".join(f"CRON_SCHEDULE_{job.upper()}=" for job in JOBS), "no entity has a schedule"),
+        (
+            f"{BUCKET}CRON_SCHEDULE_USERS=\nS3_DELIVERY=users\n",
+            "S3_DELIVERY, line 3: destination 's3' would never receive anything",
+        ),
     ],
 )
 def test_what_makes_no_customer_is_refused_and_writes_nothing(tmp_path: Path, text: str, said: str) -> None:
