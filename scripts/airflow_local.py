@@ -4,6 +4,9 @@ The one place that knows the environment in which Outfeed runs outside of a cont
 the tests all take it from here.
 
     python -m scripts.airflow_local up | down | status | exec -- COMMAND…
+
+OUTFEED_HOME names another home, OUTFEED_AIRFLOW_PORT another port; the mail server takes the port that is as
+far below it as 8025 is below 8080.
 """
 
 from __future__ import annotations
@@ -39,8 +42,17 @@ _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 #: With SQLite, an API server that gets two writing requests at once blocks itself and the database for some
 #: seconds. These end for good if they wait no longer than Airflow's five.
 _PATIENT = ("scheduler", "dag-processor")
+API_PORT = 8080
 #: Where the connection `smtp_default` of airflow_settings.yaml finds its mail server.
 MAIL_PORT = 8025
+PORT_VARIABLE = "OUTFEED_AIRFLOW_PORT"
+HOME_VARIABLE = "OUTFEED_HOME"
+#: Below them only root may listen.
+_PORTS = range(1024 + API_PORT - MAIL_PORT, 65536)
+
+
+class LocalAirflowError(RuntimeError):
+    """What keeps an Airflow from running on this machine, in a sentence for whoever starts it."""
 
 
 @dataclasses.dataclass
@@ -58,7 +70,7 @@ class LocalAirflow:
     """
 
     home: Path
-    port: int = 8080
+    port: int = API_PORT
     dags_folder: Path = ROOT / "dags"
     settings_file: Path | None = ROOT / "airflow_settings.yaml"
     overrides: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -164,14 +176,16 @@ class LocalAirflow:
         _write_private(
             Path(env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]), {USER: self.secrets["password"]}
         )
-        files = [str(self.settings_file)] if self.settings_file else []
-        self.run([sys.executable, "-m", "scripts.load_airflow_settings", *files])
+        arguments = [str(self.settings_file)] if self.settings_file else []
+        if arguments and self.mail_port is not None:
+            arguments.append(str(self.mail_port))
+        self.run([sys.executable, "-m", "scripts.load_airflow_settings", *arguments])
 
     def run(self, command: list[str]) -> None:
         """Runs a command of ours to its end in this environment.
 
         Raises:
-            RuntimeError: with its output, if it fails.
+            LocalAirflowError: with its output, if it fails.
         """
         done = subprocess.run(
             command,
@@ -183,15 +197,21 @@ class LocalAirflow:
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+            raise LocalAirflowError(
+                f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+            )
 
     def start(self, timeout: float = 300) -> None:
-        """All components run and answer; what an earlier start of this home left behind is ended first."""
+        """All components run and answer; what an earlier start of this home left behind is ended first.
+
+        Raises:
+            LocalAirflowError: a port is in use, or a component does not come up.
+        """
         end_all(self.home)
         components = dict(COMPONENTS)
-        _require_free(self.port)
+        _require_free(self.port, "the API server")
         if self.mail_port is not None:
-            _require_free(self.mail_port)
+            _require_free(self.mail_port, "the local mail server")
             components["mail"] = ["scripts.mail_sink", str(self.mail_port), str(self.home / "mail")]
         self.prepare()
         started = {
@@ -232,20 +252,58 @@ class LocalAirflow:
         while set((health := self.health()).values()) != {"healthy"}:
             for name, process in started.items():
                 if process.poll() is not None:
-                    raise RuntimeError(f"{name} ended by itself; see {self.home / 'logs' / name}.log")
+                    raise LocalAirflowError(f"{name} ended by itself; see {self.home / 'logs' / name}.log")
             if time.monotonic() > deadline:
-                raise RuntimeError(f"Airflow did not come up: {health}; see {self.home / 'logs'}")
+                raise LocalAirflowError(f"Airflow did not come up: {health}; see {self.home / 'logs'}")
             time.sleep(0.5)
 
 
-def _require_free(port: int) -> None:
+def chosen_port() -> int:
+    """OUTFEED_AIRFLOW_PORT, or the usual one.
+
+    Raises:
+        LocalAirflowError: it is no number that both servers could use.
+    """
+    text = os.environ.get(PORT_VARIABLE) or str(API_PORT)
+    if not text.isascii() or not text.isdigit() or int(text) not in _PORTS:
+        raise LocalAirflowError(
+            f"{PORT_VARIABLE} is {text!r}: it must be a number from {_PORTS.start} to {_PORTS.stop - 1}"
+        )
+    return int(text)
+
+
+def mail_port_beside(port: int) -> int:
+    """The mail server's port beside the API server's, so that one variable moves both."""
+    return port - API_PORT + MAIL_PORT
+
+
+def chosen_airflow() -> LocalAirflow:
+    """The Airflow that OUTFEED_HOME and OUTFEED_AIRFLOW_PORT choose, with the DAGs of its home if it has any.
+
+    Raises:
+        LocalAirflowError: either of them can't be what it should be.
+    """
+    home, port = Path(os.environ.get(HOME_VARIABLE) or ROOT / ".outfeed").absolute(), chosen_port()
+    nearest = next(path for path in (home, *home.parents) if path.exists())
+    if not nearest.is_dir():
+        raise LocalAirflowError(f"{HOME_VARIABLE} is {home}: it must be a folder, and {nearest} is none")
+    # The demo has customers of its own.
+    own = home / "dags"
+    dags = own if own.is_dir() else ROOT / "dags"
+    return LocalAirflow(home=home, port=port, dags_folder=dags, mail_port=mail_port_beside(port))
+
+
+def _require_free(port: int, whose: str) -> None:
     """Otherwise the health of somebody else's Airflow would be taken for ours."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise RuntimeError(f"port {port} of {HOST} is in use; end what listens there first") from None
+            raise LocalAirflowError(
+                f"port {port} of {HOST} is in use, and {whose} needs it: end what listens there, or choose "
+                f"other ports with {PORT_VARIABLE}=…"
+            ) from None
 
 
 def _write_private(file: Path, content: dict[str, str]) -> None:
@@ -274,6 +332,13 @@ def _status(airflow: LocalAirflow) -> int:
     return 0 if set(health.values()) == {"healthy"} else 1
 
 
+def _exec(airflow: LocalAirflow, command: list[str]) -> int:
+    if not (airflow.airflow_home / "airflow.db").exists():
+        print("Making Airflow's database first, once", file=sys.stderr)
+        airflow.prepare()
+    return subprocess.run(command, env=airflow.env(), check=False).returncode
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit code of `exec` is that of its command."""
     parser = argparse.ArgumentParser(
@@ -282,14 +347,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("action", choices=["up", "down", "status", "exec"])
     parser.add_argument("command", nargs=argparse.REMAINDER, help="for exec: the command, after --")
     chosen = parser.parse_args(arguments)
-    airflow = LocalAirflow(
-        home=Path(os.environ.get("OUTFEED_HOME", ROOT / ".outfeed")),
-        port=int(os.environ.get("OUTFEED_AIRFLOW_PORT", "8080")),
-    )
-    if chosen.action == "exec":
-        command = chosen.command[1:] if chosen.command[:1] == ["--"] else chosen.command
-        return subprocess.run(command, env=airflow.env(), check=False).returncode
-    return {"up": _up, "down": _down, "status": _status}[chosen.action](airflow)
+    command = chosen.command[1:] if chosen.command[:1] == ["--"] else chosen.command
+    if chosen.action == "exec" and not command:
+        parser.error("exec needs a command, after --")
+    try:
+        airflow = chosen_airflow()
+        if chosen.action == "exec":
+            return _exec(airflow, command)
+        return {"up": _up, "down": _down, "status": _status}[chosen.action](airflow)
+    except (LocalAirflowError, OSError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """The whole job once, for real: test exports, a night, a backfill, and proof of what arrived.
 
-Everything lives in a home of its own, `.outfeed/demo`, made anew each time. Ends with exit code 0 only if
-every run succeeded and `sha256sum -c` accepts every delivery.
+Everything lives in a home of its own, `.outfeed/demo`, made anew each time, with four customers of
+`dags/customers`, whatever else is there. Ends with exit code 0 only if every run succeeded and `sha256sum -c`
+accepts every delivery.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 import subprocess
 import sys
@@ -21,25 +23,50 @@ from outfeed.config.schedule import Schedule
 from outfeed.config.work_orders import WorkOrdersConfig
 from outfeed.demo_data import generate
 from outfeed.demo_data.platform_data import generate as generate_tables
+from outfeed.errors import OutfeedError
 from outfeed.ledger import Ledger
 from outfeed.windows import Window, format_instant
-from scripts.airflow_local import ROOT, USER, LocalAirflow
+from scripts.airflow_local import (
+    API_PORT,
+    HOME_VARIABLE,
+    PORT_VARIABLE,
+    ROOT,
+    USER,
+    LocalAirflow,
+    LocalAirflowError,
+    chosen_port,
+    mail_port_beside,
+)
 from scripts.airflow_rest import AirflowRest
+from scripts.processes import running
 
 HOME = ROOT / ".outfeed" / "demo"
-PORT = 8080
 DAILY = "acme-telecom"
+CUSTOMERS = (DAILY, "borealis-energy", "cityfibre-handover", "fjord-video")
 BACKFILL_DAYS = 3
 
 
 def main() -> int:
     """Runs the demo; 0 if all is well."""
+    try:
+        return demo()
+    except (LocalAirflowError, OutfeedError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+def demo() -> int:
+    """The demo; 0 if all is well.
+
+    Raises:
+        LocalAirflowError: something keeps Airflow from running, or a run did not end well.
+        OutfeedError: the file of one of the four customers is broken.
+    """
     started = time.monotonic()
-    airflow = LocalAirflow(home=HOME, port=PORT, dags_folder=HOME / "dags")
-    airflow.stop()
-    shutil.rmtree(HOME, ignore_errors=True)
-    shutil.copytree(ROOT / "dags", HOME / "dags")
-    customers = sorted(file.stem for file in (HOME / "dags" / "customers").glob("*.yaml"))
+    port = chosen_port()
+    airflow = LocalAirflow(home=HOME, port=port, dags_folder=HOME / "dags", mail_port=mail_port_beside(port))
+    make_home()
+    customers = list(CUSTOMERS)
     say(
         f"{len(customers)} customers: {', '.join(customers)}; two platforms, with some mistakes in their data"
     )
@@ -53,11 +80,43 @@ def main() -> int:
     finally:
         airflow.stop()
     sound = report(customers)
+    again = f"{HOME_VARIABLE}={HOME.relative_to(ROOT)}"
+    beside = "" if port == API_PORT else f" {PORT_VARIABLE}={port}"
     say(f"Done in {time.monotonic() - started:.0f} s. Airflow is down again; to look around:")
-    print("    OUTFEED_HOME=.outfeed/demo make up     and then make down")
+    print(f"    {again}{beside} make up     and then {again} make down")
     print(f"    {airflow.url}  user {USER}, password {airflow.secrets['password']}")
     print(f"    mails that were sent: {(HOME / 'mail').relative_to(ROOT)}/")
     return 0 if sound else 1
+
+
+def make_home() -> None:
+    """An empty home with the DAGs of the demo's customers, in place of that of an earlier demo.
+
+    Raises:
+        LocalAirflowError: an Airflow of an earlier demo runs, or a customer's file is not there.
+    """
+    shown = HOME.relative_to(ROOT)
+    if os.environ.get(HOME_VARIABLE):
+        say(f"{HOME_VARIABLE} is not used: the demo has a home of its own, {shown}, and empties it")
+    if running(HOME):
+        raise LocalAirflowError(
+            f"an Airflow of an earlier demo runs, and this one would delete its home {shown}: end it first, "
+            f"with {HOME_VARIABLE}={shown} make down"
+        )
+    # Checked before anything is deleted.
+    files = [ROOT / "dags" / "customers" / f"{name}.yaml" for name in CUSTOMERS]
+    for file in files:
+        if not file.is_file():
+            raise LocalAirflowError(
+                f"the demo's customer {file.relative_to(ROOT)} is missing; `git checkout` restores it"
+            )
+        load_config(file)
+    if HOME.exists():
+        shutil.rmtree(HOME)
+    shutil.copytree(ROOT / "dags", HOME / "dags", ignore=shutil.ignore_patterns("customers", "__pycache__"))
+    (HOME / "dags" / "customers").mkdir()
+    for file in files:
+        shutil.copy(file, HOME / "dags" / "customers")
 
 
 def run_all(rest: AirflowRest, customers: list[str]) -> None:
@@ -156,7 +215,7 @@ def succeed(rest: AirflowRest, name: str, run_id: str) -> None:
     state = rest.wait_for_run(name, run_id, timeout=240)
     print(f"    {name:<24} {run_id:<50} {state}")
     if state != "success":
-        raise RuntimeError(
+        raise LocalAirflowError(
             f"{name} {run_id} {state}: {rest.task_states(name, run_id)}; logs in {HOME / 'logs'}"
         )
 

@@ -1,6 +1,8 @@
 """Loads connections, pools and variables from an Astro-style `airflow_settings.yaml`, without the astro CLI.
 
-    python -m scripts.load_airflow_settings [FILE]
+    python -m scripts.load_airflow_settings [FILE [PORT]]
+
+PORT is that of the local mail server, for connections to a mail server on this machine.
 
 Brings Airflow's database up to date first. Safe to run again: an entry of the file replaces the one in the
 database, others stay.
@@ -19,18 +21,27 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-def load(file: Path) -> None:
+#: Where a connection of type `smtp` means the local mail server.
+_THIS_MACHINE = "127.0.0.1"
+
+
+def load(file: Path, mail_port: int | None = None) -> None:
     """Everything that the file names is in Airflow's database."""
     from airflow.utils.session import create_session
 
     content = (yaml.safe_load(file.read_text()) or {}).get("airflow") or {}
     with create_session() as session:
         for entry in content.get("connections") or []:
-            _connection(entry, session)
+            _connection(entry | _local_mail(entry, mail_port), session)
         for entry in content.get("pools") or []:
             _pool(entry, session)
         for entry in content.get("variables") or []:
             _variable(entry, session)
+
+
+def _local_mail(entry: dict[str, Any], port: int | None) -> dict[str, Any]:
+    local = entry.get("conn_type") == "smtp" and entry.get("conn_host") == _THIS_MACHINE
+    return {"conn_port": port} if local and port is not None else {}
 
 
 def _connection(entry: dict[str, Any], session: Session) -> None:
@@ -84,8 +95,9 @@ def main(arguments: list[str]) -> None:
     from airflow.utils.db import upgradedb
 
     upgradedb()
-    for argument in arguments:
-        load(Path(argument))
+    if arguments:
+        file, *port = arguments
+        load(Path(file), int(port[0]) if port else None)
 
 
 if __name__ == "__main__":

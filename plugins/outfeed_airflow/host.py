@@ -6,7 +6,7 @@ Reads and writes Airflow's database directly, which only a person's command may 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from outfeed.cli.host import SecretPlace
@@ -23,10 +23,18 @@ _CONNECTION_TYPE = "sftp"
 
 
 class AirflowHost:
-    """Connections as Airflow itself finds them: secrets backend, environment, database (see `Host`)."""
+    """Connections as Airflow itself finds them: secrets backend, environment, database (see `Host`).
+
+    Args:
+        begin: loads Airflow; called when it is first needed, because that takes seconds.
+    """
+
+    def __init__(self, begin: Callable[[], None]) -> None:
+        self._begin = begin
 
     def find(self, conn_id: str) -> Credentials | None:
         """Plain values of a connection, or None if it is not defined."""
+        self._begin()
         found = _find(conn_id)
         return None if found is None else resolve.plain_values(found)
 
@@ -36,10 +44,12 @@ class AirflowHost:
 
     def ledger_url(self) -> str:
         """The ledger of the tasks: the connection `outfeed_ledger`, or what `OUTFEED_LEDGER_URL` names."""
+        self._begin()
         return resolve.ledger_url_of(_find(resolve.LEDGER_CONNECTION))
 
     def secret_place(self, conn_id: str) -> SecretPlace:
         """Airflow's database is writable; a secrets backend and the environment are somebody else's."""
+        self._begin()
         from airflow.configuration import ensure_secrets_loaded
         from airflow.secrets.metastore import MetastoreBackend
 

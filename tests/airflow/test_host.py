@@ -68,7 +68,7 @@ def stored() -> Iterator[Any]:
 def host() -> Any:
     from outfeed_airflow.host import AirflowHost
 
-    return AirflowHost()
+    return AirflowHost(begin=lambda: None)
 
 
 @pytest.mark.parametrize("name", TEXTS)
