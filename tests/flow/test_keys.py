@@ -375,7 +375,7 @@ def test_the_destination_must_be_named_if_several_have_keys(
     write_customer(
         project,
         server_options(place),
-        server_options(place, name="archive", connection="acme_archive"),
+        server_options(place, name="archive", connection="acme_archive", sftp_remote_path="/archive"),
         {"name": "folder", "type": "local", "path": "acme"},
     )
     store = Store()
