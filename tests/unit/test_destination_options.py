@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from typing import Any
 
@@ -380,3 +381,73 @@ def test_the_sheet_says_what_to_prepare_at_azure() -> None:
 def test_a_local_folder_does_not_climb(path: str) -> None:
     with pytest.raises(ValidationError):
         MODEL.validate_python(LOCAL | {"path": path})
+
+
+def s3_sheet(**changes: str) -> tuple[dict[str, Any], str]:
+    """The policy in the sheet of an S3 destination, and the whole sheet."""
+    text = "\n".join(
+        line
+        for lines in MODEL.validate_python(S3 | changes).onboarding("acme", OurSide()).values()
+        for line in lines
+    )
+    (block,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    return json.loads(block), text
+
+
+def test_the_sheet_has_the_smallest_policy_for_a_bucket_of_s3() -> None:
+    policy, text = s3_sheet()
+    allowed = {action: one["Resource"] for one in policy["Statement"] for action in one["Action"]}
+    objects, bucket = "arn:aws:s3:::acme-exports/production/*", "arn:aws:s3:::acme-exports"
+    assert allowed == {
+        "s3:PutObject": objects,
+        "s3:GetObject": objects,
+        "s3:AbortMultipartUpload": objects,
+        "s3:ListMultipartUploadParts": objects,
+        "s3:ListBucket": bucket,
+        "s3:ListBucketMultipartUploads": bucket,
+    }
+    assert {one["Effect"] for one in policy["Statement"]} == {"Allow"}
+    for words in (
+        "Bucket owner enforced",
+        "aborts incomplete multipart uploads",
+        "the region of the bucket",
+        "never by e-mail",
+        "or, better, in a role of yours that trusts our identity with an external id",
+    ):
+        assert words in text, words
+
+
+def test_the_sheet_names_the_role_and_its_external_id() -> None:
+    # VI-D08
+    role = "arn:aws-cn:iam::123456789012:role/exports"
+    policy, text = s3_sheet(s3_assume_role=role, s3_external_id="outfeed-7", s3_key_prefix="")
+    assert f"in your role {role}: its trust policy allows our identity" in text
+    assert "sts:AssumeRole with the external id outfeed-7 as condition sts:ExternalId" in text
+    assert "access key" not in text
+    assert {one["Resource"] for one in policy["Statement"]} == {
+        "arn:aws-cn:s3:::acme-exports",
+        "arn:aws-cn:s3:::acme-exports/*",
+    }
+
+
+FTP = {
+    "type": "ftp",
+    "name": "bi",
+    "ftp_host": "files.example.com",
+    "ftp_username": "outfeed",
+    "connection": "ftp",
+}
+EMAIL = {"type": "email", "name": "bi", "emails": ["bi@customer.example"]}
+
+
+@pytest.mark.parametrize("kind", sorted(CONNECTORS))
+def test_every_kind_of_destination_says_on_the_sheet_what_to_prepare_or_to_know(kind: str) -> None:
+    examples = {values["type"]: values for values in (SFTP, GCS, S3, GOOGLE, AZURE, LOCAL, FTP, EMAIL)}
+    sheet = MODEL.validate_python(examples[kind]).onboarding("acme", OurSide())
+    assert sheet
+    assert all(lines for lines in sheet.values())
+
+
+def test_the_sheet_says_what_a_folder_needs() -> None:
+    (lines,) = MODEL.validate_python(LOCAL).onboarding("acme", OurSide()).values()
+    assert any("every worker" in line and "delivered/acme" in line for line in lines)

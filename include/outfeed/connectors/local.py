@@ -29,6 +29,7 @@ from outfeed.connectors.base import (
     Delivered,
     DestinationOptions,
     ExceptionType,
+    OurSide,
     Outgoing,
     RemoteFile,
     Undelivered,
@@ -74,6 +75,18 @@ class LocalOptions(DestinationOptions):
     def pool_name(self) -> str:
         """One pool for this machine's disks."""
         return "destination_local"
+
+    def onboarding(self, customer: str, ours: OurSide) -> dict[str, list[str]]:
+        """What the folder needs; no worker's own OUTFEED_HOME is named."""
+        relative = not Path(self.path).is_absolute()
+        folder = f"delivered/{self.path} below our OUTFEED_HOME" if relative else self.path
+        return {
+            "What the folder needs": [
+                f"{folder}, on a disk or share that every worker sees at the same path",
+                "the right to create folders and files there, to rename and to delete them",
+                "one file system with hard links, which most disks and NFS have",
+            ]
+        }
 
 
 class LocalConnector(Connector):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from functools import partial
 from typing import Literal, Self
@@ -15,6 +16,7 @@ from outfeed.connectors.base import (
     Credentials,
     Delivered,
     DestinationOptions,
+    OurSide,
     Outgoing,
 )
 from outfeed.connectors.bucket import BucketConnector, folder_prefix
@@ -24,6 +26,11 @@ from outfeed.connectors.s3_objects import S3Objects
 from outfeed.connectors.s3_store import Prefix
 from outfeed.connectors.transfer import SourceReader
 from outfeed.errors import TransientError
+
+#: What a delivery needs; without the ones on uploads in parts a try that broke off leaves more to do, see
+#: docs/operations.md.
+_BUCKET_ACTIONS = ("s3:ListBucket", "s3:ListBucketMultipartUploads")
+_OBJECT_ACTIONS = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 
 
 class S3Options(DestinationOptions):
@@ -77,6 +84,60 @@ class S3Options(DestinationOptions):
     def pool_name(self) -> str:
         """One pool per bucket."""
         return f"destination_s3_{self.s3_bucket}"
+
+    def onboarding(self, customer: str, ours: OurSide) -> dict[str, list[str]]:
+        """The bucket, the rights that we need there and no others, and what we are told (VI-D02, VI-D08)."""
+        return {
+            "You prepare": [
+                f"the bucket {self.s3_bucket}, with Object Ownership 'Bucket owner enforced' (Amazon's "
+                "default): what we deliver is yours",
+                f"an identity for us with this policy and no other:{_fenced(self._policy())}",
+                "that is all a delivery needs; no right to delete is. Without it a small test file of each "
+                "connection test stays",
+                "if a KMS key of yours encrypts the bucket: kms:GenerateDataKey and kms:Decrypt on it",
+                "a lifecycle rule that aborts incomplete multipart uploads after eight days or more, for "
+                "what we can't abort: Amazon charges for it",
+            ],
+            "We log in": self._logins(),
+            "You give us": [
+                "the region of the bucket; the address of the store if it is not Amazon's",
+                "a key only in a safe way, never by e-mail",
+            ],
+        }
+
+    def _policy(self) -> dict[str, object]:
+        partition = self.s3_assume_role.split(":")[1] if self.s3_assume_role else "aws"
+        bucket = f"arn:{partition}:s3:::{self.s3_bucket}"
+        return {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Action": list(_BUCKET_ACTIONS), "Resource": bucket},
+                {
+                    "Effect": "Allow",
+                    "Action": list(_OBJECT_ACTIONS),
+                    "Resource": f"{bucket}/{self.s3_key_prefix}*",
+                },
+            ],
+        }
+
+    def _logins(self) -> list[str]:
+        if self.s3_assume_role is None:
+            return [
+                "with an access key of a user of yours that has the policy; or, better, in a role of yours "
+                "that trusts our identity with an external id: tell us its ARN and the external id"
+            ]
+        external = self.s3_external_id
+        named = f"the external id {external}" if external else "an external id that you choose"
+        return [
+            f"in your role {self.s3_assume_role}: its trust policy allows our identity, which we tell you, "
+            f"sts:AssumeRole with {named} as condition sts:ExternalId"
+        ]
+
+
+def _fenced(policy: dict[str, object]) -> str:
+    """JSON as a block that belongs to an item of a list in Markdown."""
+    lines = ["```json", *json.dumps(policy, indent=2).splitlines(), "```"]
+    return "".join(f"\n  {line}" for line in lines)
 
 
 class S3Connector(BucketConnector):
