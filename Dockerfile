@@ -17,6 +17,9 @@ COPY pyproject.toml ./
 COPY include include
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable .
 COPY plugins plugins
+# `outfeed` with Airflow's connections, before the one of the library alone that pip has installed.
+COPY bin/outfeed bin/outfeed
+ENV PATH=/usr/local/airflow/bin:$PATH
 COPY dags dags
 
 # What Outfeed needs of any Airflow. Database, executor, secrets, API address and OUTFEED_HOME are the installation's:

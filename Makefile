@@ -24,7 +24,7 @@ $(STAMP): | .outfeed
 .outfeed:
 	mkdir -p $@
 
-# The whole job once, for real, in .outfeed/demo.
+# The whole job once, for real, in .outfeed/demo; other ports: OUTFEED_AIRFLOW_PORT=…
 demo: setup
 	$(BIN)/python -m scripts.demo
 
@@ -66,7 +66,8 @@ bench: setup
 	scripts/install_test_servers.sh
 	$(BIN)/python -m benchmarks.run_all
 
-# Airflow with dags/ on this machine. Another home: OUTFEED_HOME=… make up; another port: OUTFEED_AIRFLOW_PORT=…
+# Airflow with dags/ on this machine, its mail server on the port 55 below. Another home: OUTFEED_HOME=… make up;
+# other ports: OUTFEED_AIRFLOW_PORT=…
 up: setup
 	$(BIN)/python -m scripts.airflow_local up
 

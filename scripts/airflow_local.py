@@ -316,6 +316,7 @@ def _write_private(file: Path, content: dict[str, str]) -> None:
 def _up(airflow: LocalAirflow) -> int:
     airflow.start()
     print(f"Airflow runs at {airflow.url}\n  user {USER}, password {airflow.secrets['password']}")
+    print(f'  its commands `outfeed` and `airflow`: export PATH="{ROOT / "bin"}:$PATH"')
     return 0
 
 

@@ -399,7 +399,7 @@ def test_a_connection_that_is_not_known_here_is_a_failed_step_of_its_destination
     (failed,) = [line for line in result.stdout.splitlines() if line.startswith("  FAILED")]
     assert "credentials" in failed
     assert "AIRFLOW_CONN_ACME_SFTP" in failed
-    assert "python -m outfeed_airflow" in failed
+    assert "run `bin/outfeed …` of the project" in failed
     assert result.stdout.count("PASSED") == 5
 
 

@@ -1,7 +1,7 @@
 """What the command line needs of the machine that it runs on: connections, the ledger, a place for secrets.
 
 The library knows nothing of Airflow: `outfeed` takes connections from the environment variables that Airflow
-defines for them. `python -m outfeed_airflow` is the same command with Airflow's own connections and ledger.
+defines for them. `bin/outfeed` of the project is the same command with Airflow's own connections and ledger.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from outfeed.errors import Action, ConfigError, TerminalError
 from outfeed.home import ledger_url
 
 _PREFIX = "AIRFLOW_CONN_"
-WITH_AIRFLOW = "python -m outfeed_airflow"
+WITH_AIRFLOW = "bin/outfeed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +67,8 @@ class EnvironmentHost:
         return TerminalError(
             f"the Airflow connection {conn_id!r} is not known here",
             action=Action.OPERATOR,
-            remedy=f"run `{WITH_AIRFLOW} …` where Airflow runs, or set {_PREFIX}{conn_id.upper()} to the "
-            "connection's URI or JSON",
+            remedy=f"run `{WITH_AIRFLOW} …` of the project, which knows Airflow, or set "
+            f"{_PREFIX}{conn_id.upper()} to the connection's URI or JSON",
         )
 
     def ledger_url(self) -> str:
