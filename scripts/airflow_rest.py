@@ -10,6 +10,11 @@ import httpx
 #: States in which a DAG run stays.
 FINISHED = ("success", "failed")
 
+#: What Airflow answers, and how often and after how many seconds it is asked again.
+_LOCKED = '"Database error"'
+_LOCKED_TRIES = 5
+_LOCKED_PAUSE = 2.0
+
 
 class AirflowRest:
     """Logged in as one user; every answer that is not a success raises `httpx.HTTPStatusError`."""
@@ -22,8 +27,16 @@ class AirflowRest:
         self._client.headers["Authorization"] = f"Bearer {self.token}"
 
     def request(self, method: str, path: str, **options: Any) -> Any:
-        """Calls `/api/v2<path>` and returns the parsed answer."""
+        """Calls `/api/v2<path>` and returns the parsed answer.
+
+        Asks again where SQLite was locked: Airflow then has done nothing, and hides the database's own words.
+        """
         answer = self._client.request(method, f"/api/v2{path}", **options)
+        for _ in range(_LOCKED_TRIES):
+            if answer.status_code != httpx.codes.INTERNAL_SERVER_ERROR or _LOCKED not in answer.text:
+                break
+            time.sleep(_LOCKED_PAUSE)
+            answer = self._client.request(method, f"/api/v2{path}", **options)
         if answer.is_error:
             raise httpx.HTTPStatusError(
                 f"{method} {path}: {answer.status_code} {answer.text}",
