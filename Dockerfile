@@ -17,9 +17,6 @@ COPY pyproject.toml ./
 COPY include include
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable .
 COPY plugins plugins
-# `outfeed` with Airflow's connections, before the one of the library alone that pip has installed.
-COPY bin/outfeed bin/outfeed
-ENV PATH=/usr/local/airflow/bin:$PATH
 COPY dags dags
 
 # What Outfeed needs of any Airflow. Database, executor, secrets, API address and OUTFEED_HOME are the installation's:
@@ -34,6 +31,10 @@ ENV AIRFLOW_HOME=/usr/local/airflow \
     AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL=0 \
     AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL=3600 \
     GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT=false
+
+# `outfeed` with Airflow's connections, before the one of the library alone that pip has installed.
+COPY bin/outfeed bin/outfeed
+ENV PATH=/usr/local/airflow/bin:$PATH
 
 RUN useradd --uid 50000 --home-dir /usr/local/airflow astro && chown astro /usr/local/airflow
 USER astro
