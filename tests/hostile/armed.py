@@ -14,7 +14,7 @@ class Armed:
     Attributes:
         hits: what happened, in order.
         take_name: puts somebody else's file under a final name, given as the server calls it.
-        flipped: how many bits were changed on their way so far.
+        flipped: how many bits were changed or lost on their way so far.
         told: sizes that a server has told of a name in this story, where it may tell another than is ours.
         crossed: names that two tries wrote to at once, which only a server without rename lets them.
     """

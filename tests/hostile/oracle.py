@@ -50,7 +50,7 @@ class Allowance:
         grows: a file is visible while it grows, and a lost try's part of it may stay; the retry delivers
             beside it.
         orphans: an older try went on beside a newer one.
-        unseen_bits: bits changed at a place where only sizes are compared.
+        unseen_bits: bits changed or lost at a place where only sizes are compared.
     """
 
     overwrites: bool = False
