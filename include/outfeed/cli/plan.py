@@ -34,8 +34,9 @@ def plan(customer: str, first: dt.datetime | None, end: dt.datetime | None) -> N
         raise click.UsageError("give both --from and --to, or neither")
     config = load_customer(customer)
     for schedule in config.all_schedules():
+        lines = list(_schedule(customer, config, schedule, first, end))
         click.echo(f"{schedule.dag_id(customer)}: {config.summary()}, {schedule.intervals()}, {config.state}")
-        click.echo("\n".join(_schedule(customer, config, schedule, first, end)))
+        click.echo("\n".join(lines))
 
 
 def _schedule(
