@@ -275,14 +275,12 @@ def test_mistakes_in_lists_are_named_where_they_stand() -> None:
 
 
 def test_a_schedule_that_never_happens_is_named_at_its_line() -> None:
-    # VI-026
     assert refused('schedules: {assets: "0 0 30 2 *"}\n') == [
         "6:21: '0 0 30 2 *' never happens: no year has such a day"
     ]
 
 
 def test_an_empty_list_of_entities_is_no_wish_for_all_of_them() -> None:
-    # VI-017
     assert refused("entities: []\n") == [
         "6:1: entities: the list is empty: name entities in it, or write `all` for every one"
     ]
@@ -296,7 +294,6 @@ def to(delivery: str, more: str = "") -> str:
 
 
 def test_a_destination_that_never_receives_anything_is_refused() -> None:
-    # VI-D07
     never = "would never receive anything: nothing of users is exported"
     for more in ("entities: [assets]\n", 'schedules: {users: ""}\n'):
         with pytest.raises(InvalidConfigError) as caught:
@@ -305,7 +302,6 @@ def test_a_destination_that_never_receives_anything_is_refused() -> None:
 
 
 def test_what_nobody_receives_is_not_exported_and_warned_of_if_it_was_asked_for() -> None:
-    # VI-D07
     document = Document(to("[assets]", 'entities: [assets, tags]\nschedules: {tags: "5 5 * * *"}\n'))
     config = parse_document(document, "acme.yaml")
     assert [config.subjects(schedule) for schedule in config.all_schedules()] == [("assets",)]
