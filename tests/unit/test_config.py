@@ -223,6 +223,14 @@ def test_connectors_go_by_their_type() -> None:
     assert destination(SFTP, type=None, connector_type="SFTP connector").type == "sftp"
 
 
+def test_an_option_under_two_of_its_names_is_refused() -> None:
+    # DX-015
+    assert refused_destination(SFTP, ftp_remote_directory="/other") == [
+        "'ftp_remote_directory' is given under another name, too "
+        "(keep one of: ftp_remote_directory, sftp_remote_path)"
+    ]
+
+
 def test_an_unknown_connector_is_refused_with_the_known_ones() -> None:
     # DX-015
     known = f"; the known ones are {KNOWN}"

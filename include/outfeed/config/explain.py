@@ -34,7 +34,9 @@ def explain(error: ValidationError, model: type[BaseModel], document: Document) 
         if path in misspelt or document.withholds(path) or _only_follows(detail):
             continue
         write = _WRITERS.get(detail["type"], _refused)
-        yield write(detail, path, _models_at(model, loc), document)
+        # A key that is there twice, under two names, is called unknown: what it stands in is what counts.
+        within = loc[:-1] if detail["type"] == "extra_forbidden" else loc
+        yield write(detail, path, _models_at(model, within), document)
 
 
 def unknown_type(tag: str, known: list[str], document: Document, path: KeyPath = ()) -> Problem:
@@ -50,7 +52,7 @@ def _misspelt(details: list[ErrorDetails], model: type[BaseModel], document: Doc
         if detail["type"] == "extra_forbidden":
             path = document.resolve(detail["loc"])
             meant = nearest(str(path[-1]), _keys(_models_at(model, detail["loc"][:-1])))
-            if meant:
+            if meant and meant != path[-1]:
                 yield (*path[:-1], meant)
 
 
@@ -61,6 +63,10 @@ def _only_follows(detail: ErrorDetails) -> bool:
 
 def _unknown_key(detail: ErrorDetails, path: KeyPath, models: Models, document: Document) -> Problem:
     known = _keys(models)
+    if path[-1] in known:
+        names = _names(models, str(path[-1]))
+        message = f"{path[-1]!r} is given under another name, too"
+        return Problem(*document.place(path, key=True), message, f"keep one of: {', '.join(names)}")
     hint = did_you_mean(str(path[-1]), known, otherwise=f"known: {', '.join(known)}")
     return Problem(*document.place(path, key=True), f"unknown key {path[-1]!r}", hint)
 
@@ -205,6 +211,13 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
 
 def _keys(models: Models) -> list[str]:
     return sorted({name for model in models for name, _ in _fields(model)})
+
+
+def _names(models: Models, key: str) -> list[str]:
+    """All names of the option that has this one."""
+    fields = [field for model in models for field in _fields(model)]
+    meant = {id(info) for name, info in fields if name == key}
+    return sorted({name for name, info in fields if id(info) in meant})
 
 
 def _tags(models: Models) -> list[str]:

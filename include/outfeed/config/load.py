@@ -112,6 +112,7 @@ def parse_document(document: Document, where: str) -> CustomerConfig:
         config = model.model_validate(document.data, context=WRITTEN)
     except ValidationError as error:
         problems.extend(explain(error, model, document))
+        raise InvalidConfigError(where, problems) from None
     if problems:
         raise InvalidConfigError(where, problems)
     return config
