@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from outfeed.config.models import CustomerConfig
+from outfeed.config.problems import did_you_mean
 from outfeed.config.schedule import Schedule
 from outfeed.errors import Action, ConfigError
 from outfeed.plan import Reason
 from outfeed.windows import Window, parse_instant
 from outfeed_airflow.timetable import window_at
+
+
+def require_known_keys(dag_run: Any, form: Iterable[str]) -> None:
+    """A manual run asks for nothing that its form does not have: it would deliver something else (design §3).
+
+    Raises:
+        ConfigError: names the key, and what was probably meant.
+    """
+    known = sorted(form)
+    unknown = sorted(set(dag_run.conf or {}) - set(known)) if dag_run.run_type.value == "manual" else []
+    if unknown:
+        hint = did_you_mean(unknown[0], known, otherwise=f"known: {', '.join(known)}")
+        raise ConfigError(
+            f"the run's configuration has the unknown key {unknown[0]!r} ({hint})",
+            action=Action.OPERATOR,
+            remedy="trigger another run with the right key",
+        )
 
 
 def run_reason(dag_run: Any, params: Mapping[str, Any]) -> Reason:

@@ -102,3 +102,19 @@ def test_the_reason_of_a_run(kind: str, said: str, reason: Reason) -> None:
     from outfeed_airflow.run_window import run_reason
 
     assert run_reason(_run(kind), {"reason": said}) is reason
+
+
+def test_a_manual_run_with_a_misspelt_key_is_refused() -> None:
+    from outfeed_airflow.run_window import require_known_keys
+
+    with pytest.raises(ConfigError, match=r"unknown key 'window_strat' \(did you mean 'window_start'\?\)"):
+        require_known_keys(_run("manual", conf={"window_strat": "2026-01-01", "reason": "test"}), NOTHING)
+    with pytest.raises(ConfigError, match=r"'day' \(known: reason, window_end, window_start\)"):
+        require_known_keys(_run("manual", conf={"day": "2026-01-01"}), NOTHING)
+
+
+@pytest.mark.parametrize("conf", [None, {}, {"reason": "test"}])
+def test_a_manual_run_may_leave_out_whatever_it_likes(conf: dict[str, Any] | None) -> None:
+    from outfeed_airflow.run_window import require_known_keys
+
+    require_known_keys(_run("manual", conf=conf), NOTHING)

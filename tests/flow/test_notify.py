@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from outfeed.errors import Action, TerminalError, TransientError
 from outfeed.ledger.records import RunState
 from outfeed.plan import Reason
-from outfeed.steps.notify import Message, notify
+from outfeed.steps.notify import Message, compose, notify
+from outfeed.steps.outcome import read_outcome
 from tests.flow.world import SITE_A, SITE_B, World, config
 
 FIRST = {SITE_A: b'{"id":1}\n{"id":2}\n', SITE_B: b'{"id":3}\n'}
@@ -131,3 +133,19 @@ def test_the_same_mail_has_the_same_message_id(world: World) -> None:
     assert first[0].message_id == first[0].message_id.strip()
     assert first[0].message_id.startswith("<") and first[0].message_id.endswith("@outfeed>")
     assert " " not in first[0].message_id
+
+
+def test_a_complete_delivery_beside_records_of_no_site_asks_operators_for_nothing_but_their_repair(
+    world: World,
+) -> None:
+    world.deliver(FIRST)
+    assert world.context is not None
+    outcome = read_outcome(world.context)
+    part = dataclasses.replace(outcome.parts[0], unplaced=3)
+    outcome = dataclasses.replace(outcome, parts=(part, *outcome.parts[1:]))
+    ours = compose(world.context, outcome, "ops@platform.example", for_customer=False).text
+    theirs = compose(world.context, outcome, "data@acme.example", for_customer=True).text
+    assert "3 records of the platform in this window have no site or no date" in ours
+    assert "Nobody needs to act for this delivery." in ours
+    assert "Nobody needs to act." in theirs
+    assert "no site" not in theirs

@@ -159,7 +159,8 @@ def _records(outcome: Outcome, *, for_customer: bool) -> list[str]:
 def _actions(outcome: Outcome, *, for_customer: bool) -> list[str]:
     """The customer reads only what the customer can end; the rest is ours."""
     if outcome.complete:
-        return ["Nobody needs to act."]
+        for_this = " for this delivery" if outcome.unplaced and not for_customer else ""
+        return [f"Nobody needs to act{for_this}."]
     lines = ["What must happen:"]
     for failure in outcome.failures:
         if not for_customer or failure.action is Action.CUSTOMER:

@@ -12,7 +12,7 @@ from outfeed.config.schedule import Schedule
 from outfeed.staging import Staging, path_component
 from outfeed_airflow import resolve
 from outfeed_airflow.operators.base import STAGING_KEY, attempt_token
-from outfeed_airflow.run_window import run_reason, run_window
+from outfeed_airflow.run_window import require_known_keys, run_reason, run_window
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,6 +51,7 @@ class PlanOperator(BaseOperator):
         from outfeed.steps.start import start
 
         params, dag_run = context["params"], context["dag_run"]
+        require_known_keys(dag_run, self.dag.params)
         attempt = attempt_token(context)
         now = dt.datetime.now(dt.UTC)
         request = RunRequest(
