@@ -121,7 +121,11 @@ def _resolve(server: FtpServer) -> list[str]:
         if error.errno == socket.EAI_AGAIN:
             raise _transient(server, "resolve", "could not resolve: no name server is available") from None
         raise _terminal(
-            server, "resolve", f"could not resolve: there is no host named {server.host}", "check ftp_host"
+            server,
+            "resolve",
+            f"could not resolve: there is no host named {server.host}",
+            "tell us the server's right name; if only our YAML has it wrong, the engineer corrects ftp_host "
+            "there",
         ) from None
     return sorted({str(address[4][0]) for address in found})
 
@@ -248,7 +252,8 @@ def _refused(server: FtpServer, refusal: FtpRefusal) -> OutfeedError:
             f"{said} to the login of {server.username}",
             where=server.location,
             action=Action.CUSTOMER,
-            remedy="compare user name and password with those in the Airflow connection",
+            remedy="tell us whether this user and its password are right; if they are, an operator corrects "
+            "the password in the Airflow connection",
         )
     if refusal.code in UNKNOWN_COMMAND:
         return TerminalError(
