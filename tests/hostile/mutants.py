@@ -1,7 +1,7 @@
 """Bugs planted into the product, to see that the stories find them: `python -m tests.hostile.mutants`.
 
 A mutant is one method with one text replaced. It counts as found when a story of one of its connectors, among
-the first hundred, has a violation.
+the first hundred that may show it, has a violation.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import inspect
+import itertools
 import logging
 import sys
 import textwrap
@@ -23,6 +24,7 @@ from outfeed.steps import file_log, upload
 from tests.hostile.ground import Ground
 from tests.hostile.report import Planted, write_planted
 from tests.hostile.run import run_seed
+from tests.hostile.story import tell
 
 #: Stories after which a mutant counts as not found.
 STORIES = 100
@@ -30,7 +32,11 @@ STORIES = 100
 
 @dataclasses.dataclass(frozen=True)
 class Mutant:
-    """One planted bug: in `owner.name`, `old` becomes `new`."""
+    """One planted bug: in `owner.name`, `old` becomes `new`.
+
+    Attributes:
+        fault: the kind of fault without which no story shows it, where few stories have one.
+    """
 
     what: str
     connectors: tuple[str, ...]
@@ -38,6 +44,7 @@ class Mutant:
     name: str
     old: str
     new: str
+    fault: str | None = None
 
 
 MUTANTS = (
@@ -91,6 +98,7 @@ MUTANTS = (
         "_verify",
         "found.bytes not in (None, reader.bytes)",
         "False",
+        "half",
     ),
     Mutant(
         "FTP: a lost answer to rename is taken for a yes",
@@ -194,17 +202,25 @@ def planted(mutant: Mutant) -> Iterator[None]:
         yield
 
 
-def seed_that_finds(ground: Ground, mutant: Mutant) -> tuple[int, str]:
-    """How many stories it took, and what was wrong in the last; an empty text if nothing was.
+def seed_that_finds(ground: Ground, mutant: Mutant) -> tuple[int | None, str]:
+    """The story that found it, and what was wrong there; an empty text if none did.
 
     A story that has a violation without the mutant, too, finds nothing.
     """
-    for seed in range(STORIES):
+    for seed in itertools.islice(_seeds(mutant), STORIES):
         with planted(mutant):
             found = run_seed(ground, seed, mutant.connectors).violations
         if found and not _without(ground, mutant, seed):
-            return seed + 1, found[0]
-    return STORIES, ""
+            return seed, found[0]
+    return None, ""
+
+
+def _seeds(mutant: Mutant) -> Iterator[int]:
+    """Stories that may show it."""
+    for seed in itertools.count():
+        faults = (fault.kind for trial in tell(seed, mutant.connectors).trials for fault in trial.faults)
+        if mutant.fault is None or mutant.fault in faults:
+            yield seed
 
 
 def _without(ground: Ground, mutant: Mutant, seed: int) -> list[str]:
@@ -223,12 +239,12 @@ def main() -> int:
         for mutant in MUTANTS:
             if arguments.words and not any(word in mutant.what for word in arguments.words):
                 continue
-            stories, found = seed_that_finds(ground, mutant)
-            bugs.append(Planted(mutant.what, mutant.connectors, stories - 1 if found else None, found[:120]))
-            verdict = "found" if found else "SURVIVED"
+            seed, found = seed_that_finds(ground, mutant)
+            bugs.append(Planted(mutant.what, mutant.connectors, seed, found[:120]))
+            verdict = "SURVIVED" if seed is None else f"found by {seed}"
             if arguments.report:
                 write_planted(arguments.report, bugs, STORIES)
-            print(f"{verdict} after {stories} stories: {mutant.what}: {found[:160]}", flush=True)
+            print(f"{verdict}: {mutant.what}: {found[:160]}", flush=True)
     return 1 if any(bug.seed is None for bug in bugs) else 0
 
 

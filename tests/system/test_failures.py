@@ -62,10 +62,10 @@ def test_the_mail_names_what_happened_where_and_who_must_act(destination: Destin
     assert "good: 1 files with" in text
     assert "blocked: not complete" in text
     assert "/delivered/half/blocked" in text
-    assert "[operator acts: remove what is in the way" in text
+    assert "[operator acts: move the file away" in text, text
     ((_, customer),) = destination.down.mails["data"]
     assert "Our operators have been told" in customer
-    assert "remove what is in the way" not in customer
+    assert "move the file away" not in customer
 
 
 def test_clearing_the_failed_task_after_the_repair_completes_the_delivery(
